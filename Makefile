@@ -1,0 +1,135 @@
+# GNU make 4.3 or later, bash, git and Go; a C compiler for tests with -race.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+GO ?= go
+# Nested modules with Go code of our own; tools/* only pin other people's.
+NESTED := $(patsubst %/go.mod,%,$(wildcard test/go.mod drill/go.mod))
+PROGRAMS := $(notdir $(wildcard cmd/*))
+
+# What is stamped into the programs comes from the commit alone, so that equal
+# sources give equal programs.
+VERSION ?= $(shell { git describe --tags --always --dirty 2>/dev/null || echo devel; } | sed 's/^v//')
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+BRANCH ?= $(shell git symbolic-ref --short -q HEAD 2>/dev/null || echo unknown)
+BUILD_DATE ?= $(shell TZ=UTC0 git log -1 --format=%cd --date=format-local:%Y%m%d-%H:%M:%S 2>/dev/null || echo unknown)
+STAMP := github.com/prometheus/common/version
+LDFLAGS ?= -s -w -X $(STAMP).Version=$(VERSION) -X $(STAMP).Revision=$(REVISION) -X $(STAMP).Branch=$(BRANCH) -X $(STAMP).BuildDate=$(BUILD_DATE)
+
+# Go turns cgo off by itself where it finds no C compiler.
+RACE ?= $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
+UNITFLAGS ?= $(RACE) -shuffle=on
+E2EFLAGS ?= -count=1 -timeout=20m
+FUZZTIME ?= 20s
+METRICSDOC ?= $(GO) run ./internal/metricsdoc/cmd/metricsdoc
+ETCD_BINARIES ?= $(GO) -C test run ./cmd/etcd_binaries
+BENCH ?= $(GO) -C test run ./bench
+LISTEN ?= :10379
+
+# The image: PROGRAM=etcd_remediator PORT=10380 makes the other one.
+PROGRAM ?= etcd_exporter
+PORT ?= 10379
+IMAGE ?= localhost/$(PROGRAM):$(VERSION)
+IMAGE_BUILD ?= buildah bud
+IMAGE_FLAGS ?=
+
+# One module under tools/ for each tool, built to NAME-VERSION and kept.
+TOOLS := $(abspath $(or $(ETCDOPS_TOOLS),.tools))/bin
+tool = $(TOOLS)/$(1)-$(shell awk '$$1 == "tool" {t = $$2 "/"} t && index(t, $$1 "/") == 1 {print $$2}' tools/$(1)/go.mod)
+GOLANGCI_LINT := $(call tool,golangci-lint)
+GOTESTSUM := $(call tool,gotestsum)
+# One run, one count, however many modules.
+TEST := $(GOTESTSUM) --format=pkgname --format-hide-empty-pkg --raw-command -- tools/go_test.sh
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: $(PROGRAMS:%=bin/%) ## Build every program under cmd/ into bin/.
+
+bin/etcd_lab: FORCE
+	$(GO) -C test build -o ../$@ ./cmd/$(@F)
+
+bin/%: FORCE
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/$*
+
+.PHONY: run
+run: bin/etcd_exporter bin/etcd_lab ## Three etcd members over mTLS and the exporter on LISTEN (:10379); Ctrl-C stops all.
+	@exec bin/etcd_lab --members=3 --keys=2000 --events=5000 -- bin/etcd_exporter --config.file={config} --web.listen-address=$(LISTEN)
+
+.PHONY: test
+test: lint check-generated build etcd-binaries race $(GOTESTSUM) ## Everything that CI runs; the last line counts the tests.
+	@$(TEST) '. $(UNITFLAGS) ./...' 'test $(E2EFLAGS) ./...'
+
+.PHONY: unit
+unit: race $(GOTESTSUM) ## The tests of the root module.
+	@$(TEST) '. $(UNITFLAGS) ./...'
+
+.PHONY: e2e
+e2e: build etcd-binaries $(GOTESTSUM) ## The tests on real etcd (one of them: E2EFLAGS=-run=TestName).
+	@$(TEST) 'test $(E2EFLAGS) ./...'
+
+.PHONY: race
+race:
+	@$(if $(RACE),:,echo 'No C compiler: the tests run without -race.')
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Lint every module, and show that the exporter links nothing that changes etcd.
+	@for module in . $(NESTED); do (cd $$module && $(GOLANGCI_LINT) run ./...); done
+	@deps=$$($(GO) list -deps ./cmd/etcd_exporter); \
+	if grep -E '/(remediate|internal/etcd/mutate)$$' <<<"$$deps"; then echo 'etcd_exporter links code that changes etcd'; exit 1; fi
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) ## Format the Go files of every module.
+	@for module in . $(NESTED); do (cd $$module && $(GOLANGCI_LINT) fmt ./...); done
+
+.PHONY: generate
+generate: ## Write docs/metrics.md from the collectors' own tables.
+	@mkdir -p docs
+	$(METRICSDOC) >docs/metrics.md.new
+	@mv docs/metrics.md.new docs/metrics.md
+
+.PHONY: check-generated
+check-generated: ## Fail when docs/metrics.md is stale.
+	@$(METRICSDOC) | diff -u docs/metrics.md - || { echo 'docs/metrics.md is stale: run make generate'; exit 1; }
+
+.PHONY: fuzz
+fuzz: ## Fuzz each target for FUZZTIME (20s).
+	@grep -roE '^func Fuzz\w*' --include='*_test.go' $(wildcard cmd collector internal remediate) | while IFS=: read -r file target; do \
+		$(GO) test -run='^$$' -fuzz="^$${target#func }$$" -fuzztime=$(FUZZTIME) "./$$(dirname "$$file")" </dev/null; \
+	done
+
+.PHONY: bench
+bench: build etcd-binaries ## The measurements of docs/benchmarks.md.
+	$(BENCH)
+
+.PHONY: image
+image: ## Build PROGRAM's container image (IMAGE_BUILD='docker build' for Docker).
+	$(IMAGE_BUILD) $(IMAGE_FLAGS) --build-arg PROGRAM=$(PROGRAM) --build-arg PORT=$(PORT) --build-arg VERSION=$(VERSION) \
+		--build-arg REVISION=$(REVISION) --build-arg BUILD_DATE=$(BUILD_DATE) -t $(IMAGE) .
+
+.PHONY: image-scratch
+image-scratch: bin/$(PROGRAM) ## The same from scratch and bin/PROGRAM, where no image can be pulled.
+	@$(MAKE) image IMAGE_FLAGS='$(IMAGE_FLAGS) --target prebuilt --build-arg BASE=scratch'
+
+.PHONY: tools
+tools: $(GOLANGCI_LINT) $(GOTESTSUM) ## Build the pinned tools into .tools/.
+
+$(TOOLS)/%:
+	@echo 'Building $(@F); the first time takes a while.'
+	@name='$(@F)'; CGO_ENABLED=0 $(GO) -C "tools/$${name%-v*}" build -trimpath -ldflags=-s -o '$@' tool
+
+.PHONY: etcd-binaries
+etcd-binaries: ## Make the etcd versions that the tests want, ahead of them, in .tools/.
+	@$(ETCD_BINARIES) || echo 'Not every etcd version could be made: the tests that want one will say so.'
+
+.PHONY: clean
+clean: ## Remove bin/; .tools/ stays.
+	rm -rf bin
+
+.PHONY: FORCE
+FORCE:
