@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package etcd
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Cluster is what lasts between two scrapes of one cluster: a client for each
+// endpoint, the member list that was seen last, and the count of errors.
+type Cluster struct {
+	cfg     Config
+	log     *slog.Logger
+	secrets *secrets
+	policy  policy
+	memory  *Memory
+	peers   peers
+
+	mu         sync.Mutex
+	clients    map[string]*Client // by URL
+	discovered []string           // in the order of the member list
+	refused    map[string]bool    // advertised URLs that were logged as refused
+	closed     bool
+}
+
+// NewCluster makes the clients of the configured endpoints. It asks nobody yet;
+// a secret that can not be read shows at the first question and in the log.
+func NewCluster(cfg Config) (*Cluster, error) {
+	c := &Cluster{
+		cfg: cfg, log: cfg.Logger, policy: newPolicy(&cfg),
+		memory: NewMemory(), clients: map[string]*Client{}, refused: map[string]bool{},
+	}
+	c.secrets = &secrets{cfg: &c.cfg}
+	c.reloadSecrets()
+	for _, endpoint := range cfg.Endpoints {
+		u, err := url.Parse(endpoint)
+		if err != nil {
+			return nil, fmt.Errorf("endpoint %q: %w", endpoint, err)
+		}
+		if c.clients[endpoint], err = newClient(u, &c.cfg, c.secrets, nil); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// Name is the cluster's name in the configuration.
+func (c *Cluster) Name() string { return c.cfg.Name }
+
+// Endpoints are the client URLs that are asked: the configured ones first.
+func (c *Cluster) Endpoints() []Endpoint {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []Endpoint
+	for _, u := range c.cfg.Endpoints {
+		all = append(all, Endpoint{URL: u})
+	}
+	for _, u := range c.discovered {
+		all = append(all, Endpoint{URL: u, Discovered: true})
+	}
+	return all
+}
+
+// View begins a round of questions. The secrets are read again first, so that a
+// rotated file counts from the next scrape on. Call Close at its end.
+func (c *Cluster) View(ctx context.Context) *View {
+	c.reloadSecrets()
+	if c.cfg.Discover && !c.memory.seen() {
+		c.firstList(ctx)
+	}
+	apis := map[Endpoint]API{}
+	endpoints := c.Endpoints()
+	c.mu.Lock()
+	for _, e := range endpoints {
+		apis[e] = c.clients[e.URL]
+	}
+	c.mu.Unlock()
+	view := NewView(ctx, endpoints, apis, c.memory)
+	view.cluster = c
+	return view
+}
+
+// firstList asks the configured endpoints side by side and takes the first
+// member list that comes, so that even the first scrape sees the whole cluster.
+func (c *Cluster) firstList(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	if deadline, ok := ctx.Deadline(); ok { // half of the time is left for the round itself
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+	}
+	defer cancel()
+	type answer struct {
+		endpoint Endpoint
+		list     MemberList
+		status   Status
+		err      error
+	}
+	endpoints := c.Endpoints()
+	answers := make(chan answer, len(endpoints))
+	for _, e := range endpoints {
+		client := c.Client(e.URL)
+		go func() {
+			list, err := client.MemberList(ctx)
+			a := answer{endpoint: e, list: list, err: err}
+			if err == nil { // who answered decides whether its loopback URLs are ours
+				a.status, _ = client.Status(ctx)
+			}
+			answers <- a
+		}()
+	}
+	for range endpoints {
+		if a := <-answers; a.err == nil {
+			c.discover(a.list, map[string]uint64{a.endpoint.URL: a.status.MemberID})
+			return
+		}
+	}
+}
+
+// discover takes the endpoints over from a member list. named says which member
+// answered at which endpoint.
+func (c *Cluster) discover(list MemberList, named map[string]uint64) {
+	if !c.cfg.Discover {
+		return
+	}
+	loopback := loopbackMembers(named)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	var found []string
+	for _, member := range list.Members {
+		local := isLocal(member, loopback)
+		for _, advertised := range member.ClientURLs {
+			if u := c.acceptLocked(advertised, member, local); u != "" && !slices.Contains(found, u) && len(found) < maxDiscovered {
+				found = append(found, u)
+			}
+		}
+	}
+	for _, gone := range c.discovered {
+		if !slices.Contains(found, gone) {
+			c.clients[gone].Close()
+			delete(c.clients, gone)
+		}
+	}
+	c.discovered = found
+}
+
+// acceptLocked gives the URL to ask, or "" when it is configured anyway or refused.
+func (c *Cluster) acceptLocked(advertised string, member Member, local bool) string {
+	u, err := c.policy.accept(advertised, local)
+	if err == nil && slices.Contains(c.cfg.Endpoints, u.String()) {
+		return ""
+	}
+	if err == nil && c.clients[u.String()] == nil {
+		allowed := func(addr netip.Addr) error { return c.policy.address(addr, local) }
+		c.clients[u.String()], err = newClient(u, &c.cfg, c.secrets, allowed)
+	}
+	if err == nil {
+		return u.String()
+	}
+	if !c.refused[advertised] && len(c.refused) < maxDiscovered {
+		c.refused[advertised] = true
+		c.log.Warn("client URL of the member list is not used", "member", FormatID(member.ID), "advertised", fmt.Sprintf("%.200q", advertised), "reason", err)
+	}
+	return ""
+}
+
+// Client gives the client of a known endpoint, nil for any other.
+func (c *Cluster) Client(endpoint string) *Client {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.clients[endpoint]
+}
+
+// Metrics fetches the own /metrics of a known endpoint. encoding is passed on as
+// Accept-Encoding; the caller closes the body.
+func (c *Cluster) Metrics(ctx context.Context, endpoint, encoding string) (*http.Response, error) {
+	client := c.Client(endpoint)
+	if client == nil {
+		return nil, fmt.Errorf("%q is not an endpoint of cluster %s", endpoint, c.cfg.Name)
+	}
+	c.reloadSecrets()
+	return client.Metrics(ctx, encoding)
+}
+
+// Certificates gives the client certificate we present (nil without one) and the
+// certificates of the CA file.
+func (c *Cluster) Certificates() (leaf *x509.Certificate, cas []*x509.Certificate) {
+	return c.secrets.certificates()
+}
+
+func (c *Cluster) reloadSecrets() {
+	changed, err := c.secrets.refresh()
+	if err != nil {
+		c.log.Warn("secret files can not be used; what was read before stays in force", "err", err)
+	}
+	if changed {
+		c.log.Info("secret files changed; connections are made anew")
+	}
+}
+
+// down and up tell the log, and whoever wants to know, of a change.
+func (c *Cluster) down(e Endpoint, reason Reason, err error) {
+	if !c.memory.goesDown(e.URL, reason) {
+		return
+	}
+	c.log.Warn("endpoint is down", "url", e.URL, "reason", string(reason), "err", err)
+	if c.cfg.OnDown != nil {
+		c.cfg.OnDown(reason)
+	}
+}
+
+func (c *Cluster) up(e Endpoint) {
+	if gone := c.memory.comesUp(e.URL); gone > 0 {
+		c.log.Info("endpoint is up again", "url", e.URL, "after", gone.Round(time.Millisecond))
+	}
+}
+
+// Close ends all connections.
+func (c *Cluster) Close() {
+	c.mu.Lock()
+	c.closed = true
+	clients := slices.Collect(maps.Values(c.clients))
+	c.mu.Unlock()
+	for _, client := range clients {
+		client.Close()
+	}
+}

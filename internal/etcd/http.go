@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package etcd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// clockPath is a path etcd does not serve: a 404 carries a Date and reads no
+	// backend, so that it is answered even in the middle of a defragmentation.
+	clockPath = "/etcdops/clock"
+	// maxMetrics bounds one /metrics answer; a busy member's is about 200 KiB.
+	maxMetrics = 32 << 20
+	maxHeader  = 64 << 10
+
+	quotaAge      = 10 * time.Minute // the flag can only change with a restart
+	quotaRetryAge = time.Minute
+	quotaMetric   = "etcd_server_quota_backend_bytes "
+)
+
+// httpSide is the HTTP face of an endpoint: its client port, or the metrics URL
+// that is configured for it.
+type httpSide struct {
+	base   string
+	source string
+	client *http.Client
+
+	mu        sync.Mutex
+	quota     int64
+	quotaErr  error
+	quotaNext time.Time
+}
+
+func newHTTPSide(u *url.URL, cfg *Config, d *dialer) (*httpSide, error) {
+	side := &httpSide{base: u.String(), source: SourceClient}
+	if configured := cfg.MetricsURLs[u.String()]; configured != "" {
+		m, err := url.Parse(strings.TrimSuffix(strings.TrimSuffix(configured, "/"), "/metrics"))
+		if err != nil {
+			return nil, fmt.Errorf("metrics URL of %s: %w", u, err)
+		}
+		side.base, side.source = m.String(), SourceMetrics
+		d = newDialer(m, d.secrets, nil)
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return d.connect(ctx) }
+	side.client = &http.Client{
+		Transport: &http.Transport{ // Proxy stays nil: no proxy variable is read
+			DialContext:            dial,
+			DialTLSContext:         dial,
+			MaxResponseHeaderBytes: maxHeader,
+			MaxIdleConnsPerHost:    2,
+			IdleConnTimeout:        5 * time.Minute,
+			DisableCompression:     true, // what the scraper accepts is passed on
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return side, nil
+}
+
+func (s *httpSide) close() { s.client.CloseIdleConnections() }
+
+// ServerTime reads the Date header of the endpoint's HTTP answer. The instants
+// are taken when the connection was ready and when the first byte came back, so
+// that a handshake does not widen the reading.
+func (c *Client) ServerTime(ctx context.Context) (ServerTime, error) {
+	at := ServerTime{Source: c.http.source}
+	trace := &httptrace.ClientTrace{
+		GotConn:              func(httptrace.GotConnInfo) { at.Sent = time.Now() },
+		GotFirstResponseByte: func() { at.Received = time.Now() },
+	}
+	resp, err := c.http.get(httptrace.WithClientTrace(ctx, trace), http.MethodHead, clockPath, "")
+	if err != nil {
+		return ServerTime{}, fmt.Errorf("read clock of %s: %w", c.url, err)
+	}
+	_ = resp.Body.Close()
+	if at.Date = resp.Header.Get("Date"); at.Date == "" {
+		return ServerTime{}, fmt.Errorf("read clock of %s: %s has no Date header", c.url, c.http.base)
+	}
+	return at, nil
+}
+
+// Metrics asks for the endpoint's own /metrics. The caller closes the body,
+// which ends with an error when it grows beyond 32 MiB.
+func (c *Client) Metrics(ctx context.Context, encoding string) (*http.Response, error) {
+	resp, err := c.http.get(ctx, http.MethodGet, "/metrics", encoding)
+	if err != nil {
+		return nil, fmt.Errorf("fetch metrics of %s: %w", c.url, err)
+	}
+	if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain") {
+		_ = resp.Body.Close()
+		return nil, fmt.Errorf("fetch metrics of %s: %s/metrics answers %q of type %.40q, not metrics",
+			c.url, c.http.base, resp.Status, resp.Header.Get("Content-Type"))
+	}
+	resp.Body = &bounded{ReadCloser: resp.Body, left: maxMetrics}
+	return resp, nil
+}
+
+// Quota reads etcd_server_quota_backend_bytes (bytes) out of /metrics, for the
+// versions whose Status does not say it. The answer is kept for ten minutes.
+func (c *Client) Quota(ctx context.Context) (int64, error) {
+	s := c.http
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Now().Before(s.quotaNext) {
+		return s.quota, s.quotaErr
+	}
+	s.quota, s.quotaErr = c.readQuota(ctx)
+	s.quotaNext = time.Now().Add(quotaAge)
+	if s.quotaErr != nil {
+		s.quotaNext = time.Now().Add(quotaRetryAge)
+	}
+	return s.quota, s.quotaErr
+}
+
+func (c *Client) readQuota(ctx context.Context) (int64, error) {
+	resp, err := c.Metrics(ctx, "")
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		text, found := strings.CutPrefix(lines.Text(), quotaMetric)
+		if !found {
+			continue
+		}
+		value, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+		if err != nil {
+			return 0, fmt.Errorf("read quota of %s: %w", c.url, err)
+		}
+		return int64(value), nil
+	}
+	if err := lines.Err(); err != nil {
+		return 0, fmt.Errorf("read quota of %s: %w", c.url, err)
+	}
+	return 0, fmt.Errorf("read quota of %s: its metrics do not have it", c.url)
+}
+
+func (s *httpSide) get(ctx context.Context, method, path, encoding string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, s.base+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	if encoding != "" {
+		req.Header.Set("Accept-Encoding", encoding)
+	}
+	req.Header.Set("Accept", "text/plain")
+	req.Header.Set("User-Agent", "etcdops")
+	resp, err := s.client.Do(req)
+	var asked *url.Error
+	if errors.As(err, &asked) { // it would name the URL a second time
+		err = asked.Err
+	}
+	return resp, err
+}
+
+// bounded ends a body that grows without end.
+type bounded struct {
+	io.ReadCloser
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, fmt.Errorf("more than %d bytes", maxMetrics)
+	}
+	if int64(len(p)) > b.left {
+		p = p[:b.left]
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.left -= int64(n)
+	return n, err
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package etcd
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+)
+
+// secretError is a certificate, key, CA or password file that can not be used.
+// It names the file and never its content.
+type secretError struct{ err error }
+
+func (e *secretError) Error() string { return e.err.Error() }
+func (e *secretError) Unwrap() error { return e.err }
+
+// secrets holds what a cluster's connections are made with, read from files.
+// refresh reads them again: a rotated file takes effect without a restart, and
+// a file caught half-written leaves the last good set in force.
+type secrets struct {
+	cfg *Config
+
+	mu       sync.Mutex
+	sum      [sha256.Size]byte // of the files the present set was made from
+	tls      *tls.Config       // nil before the first good set
+	password string
+	cas      []*x509.Certificate
+	version  int // counts the good sets: a connection made with an older one is renewed
+	failed   string
+}
+
+// refresh reads the files. It reports changed when a new set came into force,
+// and an error once for each new way of failing.
+func (s *secrets) refresh() (changed bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	files := [][]byte{nil, nil, nil, nil}
+	hash := sha256.New()
+	for i, name := range []string{s.cfg.CAFile, s.cfg.CertFile, s.cfg.KeyFile, s.cfg.PasswordFile} {
+		if name == "" {
+			continue
+		}
+		if files[i], err = os.ReadFile(name); err != nil {
+			return false, s.fail(err)
+		}
+		fmt.Fprintf(hash, "%d:%d:", i, len(files[i]))
+		hash.Write(files[i])
+	}
+	var sum [sha256.Size]byte
+	hash.Sum(sum[:0])
+	if s.tls != nil && sum == s.sum {
+		s.failed = ""
+		return false, nil
+	}
+	if err := s.adopt(files); err != nil {
+		return false, s.fail(err)
+	}
+	s.failed, s.sum = "", sum
+	s.version++
+	return s.version > 1, nil
+}
+
+// adopt makes a TLS configuration and a password of the files' contents.
+func (s *secrets) adopt(files [][]byte) error {
+	conf := &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		ServerName:         s.cfg.ServerName,
+		InsecureSkipVerify: s.cfg.InsecureSkipVerify, //nolint:gosec // the user's explicit choice, off by default
+	}
+	var cas []*x509.Certificate
+	if s.cfg.CAFile != "" {
+		var err error
+		if cas, err = parseCertificates(files[0]); err != nil {
+			return fmt.Errorf("%s: %w", s.cfg.CAFile, err)
+		}
+		conf.RootCAs = x509.NewCertPool()
+		for _, ca := range cas {
+			conf.RootCAs.AddCert(ca)
+		}
+	}
+	if s.cfg.CertFile != "" {
+		pair, err := tls.X509KeyPair(files[1], files[2])
+		if err != nil {
+			return fmt.Errorf("%s and %s: %w", s.cfg.CertFile, s.cfg.KeyFile, err)
+		}
+		conf.Certificates = []tls.Certificate{pair}
+	}
+	password := strings.TrimSuffix(strings.TrimSuffix(string(files[3]), "\n"), "\r")
+	if s.cfg.PasswordFile != "" && password == "" {
+		return fmt.Errorf("%s: the password is empty", s.cfg.PasswordFile)
+	}
+	s.tls, s.password, s.cas = conf, password, cas
+	return nil
+}
+
+func (s *secrets) fail(err error) error {
+	if err.Error() == s.failed {
+		return nil
+	}
+	s.failed = err.Error()
+	return &secretError{err}
+}
+
+// current gives the set in force, or why there is none.
+func (s *secrets) current() (conf *tls.Config, password string, version int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tls == nil {
+		return nil, "", 0, &secretError{errors.New(s.failed)}
+	}
+	return s.tls, s.password, s.version, nil
+}
+
+// certificates gives the exporter's own leaf (nil without one) and the CA file's.
+func (s *secrets) certificates() (leaf *x509.Certificate, cas []*x509.Certificate) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tls != nil && len(s.tls.Certificates) > 0 {
+		leaf = s.tls.Certificates[0].Leaf
+	}
+	return leaf, s.cas
+}
+
+// parseCertificates reads every certificate of a PEM file.
+func parseCertificates(data []byte) ([]*x509.Certificate, error) {
+	var certs []*x509.Certificate
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(bytes.TrimSpace(rest)) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		certs = append(certs, cert)
+	}
+	if len(certs) == 0 {
+		return nil, errors.New("no PEM certificate in the file")
+	}
+	return certs, nil
+}
