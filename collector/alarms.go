@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/etcdops/etcdops/internal/etcd"
+)
+
+var alarmsMetrics = []Metric{
+	gauge("alarm_active", "1 when the alarm is raised for the member; one series for every member and alarm. alarm: NOSPACE (writes are refused), CORRUPT. Learned from Status, which writes nothing to the raft log.", "member_id", "member", "alarm"),
+}
+
+const (
+	// alarmListPause is the least time between two AlarmLists, each of which
+	// writes a raft entry: an endpoint that invents texts can not cause more.
+	alarmListPause = 10 * time.Minute
+	// maxStrangers bounds the series of alarms for members that are not listed.
+	maxStrangers = 32
+)
+
+type alarms struct {
+	subject
+
+	mu        sync.Mutex
+	text      string       // the last one that was not understood
+	asked     time.Time    // AlarmList, because of a text
+	explained []etcd.Alarm // what AlarmList said then
+}
+
+func newAlarms(Deps) Collector {
+	return &alarms{subject: newSubject("alarms", "The alarms that are raised (Maintenance.Status).", alarmsMetrics)}
+}
+
+func (c *alarms) Collect(ctx context.Context, view *etcd.View) ([]prometheus.Metric, error) {
+	b := c.batch()
+	active := map[etcd.Alarm]bool{}
+	answered, understood := false, true
+	statuses := view.Statuses()
+	for i, status := range statuses {
+		if status == nil {
+			continue
+		}
+		answered = true
+		found, unknown := etcd.ParseAlarms(status.Errors)
+		if len(unknown) > 0 {
+			understood = false
+			more, err := c.explain(ctx, view, view.Endpoints()[i], unknown[0])
+			b.fail(err)
+			found = append(found, more...)
+		}
+		for _, alarm := range found {
+			active[alarm] = true
+		}
+	}
+	if understood {
+		c.forget()
+	}
+	if !answered {
+		b.fail(errors.New("no endpoint answers"))
+		return b.done()
+	}
+	membership, err := view.Members()
+	if err == nil {
+		for _, m := range membership.Members {
+			for _, kind := range []string{etcd.AlarmNoSpace, etcd.AlarmCorrupt} {
+				alarm := etcd.Alarm{MemberID: m.ID, Type: kind}
+				b.add("alarm_active", number(active[alarm]), etcd.FormatID(m.ID), m.Name, kind)
+				delete(active, alarm)
+			}
+		}
+	}
+	strangers := 0
+	for alarm := range active { // of a member that was removed: it blocks writes all the same
+		if strangers++; strangers <= maxStrangers {
+			b.add("alarm_active", 1, etcd.FormatID(alarm.MemberID), "", alarm.Type)
+		}
+	}
+	return b.done()
+}
+
+// explain asks AlarmList about a text that is not understood, once.
+func (c *alarms) explain(ctx context.Context, view *etcd.View, e etcd.Endpoint, text string) ([]etcd.Alarm, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if text == c.text || time.Since(c.asked) < alarmListPause {
+		return c.explained, nil
+	}
+	c.text, c.asked = text, time.Now()
+	list, err := view.API(e).AlarmList(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s: alarm text %.100q is not understood and AlarmList fails: %w", e.URL, text, err)
+	}
+	c.explained = list
+	return list, nil
+}
+
+func (c *alarms) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.text, c.explained = "", nil
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collector
+
+import (
+	"context"
+	"sync"
+)
+
+// Background runs what takes longer than a scrape or wants its own timing. It
+// ends with the cluster it belongs to.
+type Background struct {
+	life context.Context //nolint:containedctx // the life of the cluster, which outlives each scrape
+	stop context.CancelFunc
+	mu   sync.Mutex
+	wg   sync.WaitGroup
+}
+
+// NewBackground makes a Background that ends with life at the latest.
+func NewBackground(life context.Context) *Background {
+	life, stop := context.WithCancel(life)
+	return &Background{life: life, stop: stop}
+}
+
+// Go runs f unless the Background was closed.
+func (b *Background) Go(f func(ctx context.Context)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.life.Err() == nil {
+		b.wg.Go(func() { f(b.life) })
+	}
+}
+
+// Close cancels what runs and waits for its end.
+func (b *Background) Close() {
+	b.mu.Lock()
+	b.stop()
+	b.mu.Unlock()
+	b.wg.Wait()
+}

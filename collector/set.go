@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collector
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/etcdops/etcdops/internal/etcd"
+)
+
+var exporterMetrics = []Metric{
+	gauge("exporter_collector_success", "1 when the collector learned all it asks for in this scrape. An endpoint that is down is no failure: endpoint_up tells it.", "collector"),
+	gauge("exporter_collector_duration_seconds", "How long the collector took in this scrape.", "collector"),
+	{"exporter_rpc_errors_total", "Requests to the cluster's endpoints that failed since the exporter started. code is gRPC's.", prometheus.CounterValue, []string{"method", "code"}},
+}
+
+// ExporterMetrics are the metrics that the exporter adds to each cluster's scrape.
+func ExporterMetrics() []Metric { return exporterMetrics }
+
+// Set is the collectors of one cluster.
+type Set struct {
+	cluster    *etcd.Cluster
+	collectors []Collector
+	log        *slog.Logger
+	own        subject
+	rounds     singleflight.Group
+	last       atomic.Pointer[Result]
+
+	mu      sync.Mutex
+	failing map[string]string // collector: the error that was logged
+}
+
+// Result is what a scrape of all collectors learned.
+type Result struct {
+	Families []*dto.MetricFamily
+	At       time.Time
+	Took     time.Duration
+}
+
+// NewSet makes the collectors that enabled names.
+func NewSet(cluster *etcd.Cluster, enabled []string, deps Deps, log *slog.Logger) *Set {
+	s := &Set{cluster: cluster, log: log, own: newSubject("exporter", "", exporterMetrics), failing: map[string]string{}}
+	for _, choice := range All() {
+		if slices.Contains(enabled, choice.Name) {
+			s.collectors = append(s.collectors, choice.New(deps))
+		}
+	}
+	return s
+}
+
+// Names are the enabled collectors.
+func (s *Set) Names() []string {
+	var names []string
+	for _, c := range s.collectors {
+		names = append(names, c.Name())
+	}
+	return names
+}
+
+// Last is the result of the newest scrape of all collectors, nil before the first.
+func (s *Set) Last() *Result { return s.last.Load() }
+
+// Scrape asks the cluster within timeout; only narrows it to named collectors,
+// empty means all. Equal scrapes at one time share one round, which goes on when
+// the scraper that began it hangs up.
+func (s *Set) Scrape(ctx context.Context, only []string, timeout time.Duration) ([]*dto.MetricFamily, error) {
+	only = slices.Compact(slices.Sorted(slices.Values(only)))
+	key := fmt.Sprint(only, timeout)
+	shared := s.rounds.DoChan(key, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+		defer cancel()
+		return s.round(ctx, only)
+	})
+	select {
+	case r := <-shared:
+		families, _ := r.Val.([]*dto.MetricFamily)
+		return families, r.Err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (s *Set) round(ctx context.Context, only []string) ([]*dto.MetricFamily, error) {
+	start := time.Now()
+	registry := prometheus.NewRegistry()
+	if err := registry.Register(static{s, s.collect(ctx, only)}); err != nil {
+		return nil, err
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		s.log.Error("a metric was left out of the scrape", "err", err)
+	}
+	if len(only) == 0 {
+		s.last.Store(&Result{families, start, time.Since(start)})
+	}
+	return families, nil
+}
+
+// outcome is one collector's part of a round.
+type outcome struct {
+	name    string
+	metrics []prometheus.Metric
+	err     error
+	took    time.Duration
+}
+
+// collect runs the collectors side by side. Their requests end a little before
+// the round does, so that there is time left to tell of it.
+func (s *Set) collect(ctx context.Context, only []string) []prometheus.Metric {
+	asking, cancel := context.WithCancel(ctx)
+	if deadline, ok := ctx.Deadline(); ok {
+		left := time.Until(deadline)
+		asking, cancel = context.WithTimeout(ctx, left-min(left/10, 200*time.Millisecond))
+	}
+	defer cancel()
+	view := s.cluster.View(asking)
+	defer view.Close()
+	waiting := map[string]bool{}
+	outcomes := make(chan outcome, len(s.collectors))
+	for _, c := range s.collectors {
+		if len(only) > 0 && !slices.Contains(only, c.Name()) {
+			continue
+		}
+		waiting[c.Name()] = true
+		go func() { outcomes <- run(asking, c, view) }()
+	}
+	b := s.own.batch()
+	for len(waiting) > 0 {
+		select {
+		case o := <-outcomes:
+			delete(waiting, o.name)
+			s.report(o.name, o.err)
+			b.out = append(b.out, o.metrics...)
+			b.add("exporter_collector_success", number(o.err == nil), o.name)
+			b.add("exporter_collector_duration_seconds", o.took.Seconds(), o.name)
+		case <-ctx.Done():
+			for name := range waiting {
+				s.report(name, ctx.Err())
+				b.add("exporter_collector_success", 0, name)
+			}
+			clear(waiting)
+		}
+	}
+	for call, count := range view.Errors() {
+		b.add("exporter_rpc_errors_total", float64(count), call.Method, call.Code)
+	}
+	return b.out
+}
+
+// run calls one collector; a panic in it costs its own series alone.
+func run(ctx context.Context, c Collector, view *etcd.View) (o outcome) {
+	start := time.Now()
+	defer func() {
+		if r := recover(); r != nil {
+			o.err = fmt.Errorf("panic: %v", r)
+		}
+		o.name, o.took = c.Name(), time.Since(start)
+	}()
+	o.metrics, o.err = c.Collect(ctx, view)
+	return o
+}
+
+// report logs a collector's failure when it begins, changes and ends, not at
+// each scrape.
+func (s *Set) report(name string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, failed := s.failing[name]
+	switch {
+	case err == nil && failed:
+		delete(s.failing, name)
+		s.log.Info("collector works again", "collector", name)
+	case err != nil && err.Error() != before:
+		s.failing[name] = err.Error()
+		s.log.Warn("collector failed", "collector", name, "err", strconv.Quote(err.Error()))
+	}
+}
+
+// static hands the metrics of a finished round to a registry, with the tables as
+// their descriptions.
+type static struct {
+	set     *Set
+	metrics []prometheus.Metric
+}
+
+func (s static) Describe(ch chan<- *prometheus.Desc) {
+	for _, desc := range s.set.own.descs {
+		ch <- desc
+	}
+	for _, c := range s.set.collectors {
+		for _, m := range c.Metrics() {
+			ch <- prometheus.NewDesc(m.FullName(), m.Help, m.Labels, nil)
+		}
+	}
+}
+
+func (s static) Collect(ch chan<- prometheus.Metric) {
+	for _, m := range s.metrics {
+		ch <- m
+	}
+}
