@@ -19,15 +19,6 @@ import (
 	"github.com/etcdops/etcdops/internal/etcd"
 )
 
-var exporterMetrics = []Metric{
-	gauge("exporter_collector_success", "1 when the collector learned all it asks for in this scrape. An endpoint that is down is no failure: endpoint_up tells it.", "collector"),
-	gauge("exporter_collector_duration_seconds", "How long the collector took in this scrape.", "collector"),
-	{"exporter_rpc_errors_total", "Requests to the cluster's endpoints that failed since the exporter started. code is gRPC's.", prometheus.CounterValue, []string{"method", "code"}},
-}
-
-// ExporterMetrics are the metrics that the exporter adds to each cluster's scrape.
-func ExporterMetrics() []Metric { return exporterMetrics }
-
 // Set is the collectors of one cluster.
 type Set struct {
 	cluster    *etcd.Cluster
