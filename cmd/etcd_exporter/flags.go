@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/common/version"
+	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
+
+	"github.com/etcdops/etcdops/internal/app/exporter"
+)
+
+const help = `A Prometheus exporter for etcd clusters: database size, health, clock skew, membership, quorum, alarms, compaction and certificates. It only reads.
+
+Without a flag it looks at http://127.0.0.1:2379; on a kubeadm control plane give --etcd.kubeadm-manifest=/etc/kubernetes/manifests/etcd.yaml. Several clusters go into --config.file.`
+
+// flags are the command line of etcd_exporter.
+type flags struct {
+	app        *kingpin.Application
+	options    exporter.Options
+	collectors map[string]*bool
+	external   string
+	level      string
+	format     string
+	check      bool
+	done       bool // --help or --version has been answered
+	set        map[string]*bool
+	stderr     io.Writer
+}
+
+func newFlags(stdout, stderr io.Writer) *flags {
+	f := &flags{app: kingpin.New("etcd_exporter", help), collectors: map[string]*bool{}, set: map[string]*bool{}, stderr: stderr}
+	f.app.UsageWriter(stdout).ErrorWriter(stderr)
+	f.app.Terminate(func(int) { f.done = true })
+	f.app.Version(version.Print("etcd_exporter"))
+	f.app.HelpFlag.Short('h')
+	f.etcdFlags()
+	f.configFlags()
+	f.collectorFlags()
+	f.comingFlags()
+	f.webFlags()
+	return f
+}
+
+// flag declares a flag and notes when the user sets it.
+func (f *flags) flag(name, help string) *kingpin.FlagClause {
+	f.set[name] = new(bool)
+	return f.app.Flag(name, help).IsSetByUser(f.set[name])
+}
+
+func (f *flags) etcdFlags() {
+	o := &f.options.Flags
+	f.flag("etcd.endpoints", "Client URLs of the cluster; repeatable, commas allowed.").
+		Default("http://127.0.0.1:2379").StringsVar(&o.Endpoints)
+	f.flag("etcd.discover", "Also take the client URLs of every member in the member list. (default: off)").BoolVar(&o.Discover)
+	f.flag("etcd.kubeadm-manifest", "Take endpoint, CA and client pair from a kubeadm static pod manifest, as /etc/kubernetes/manifests/etcd.yaml. (default: none)").
+		PlaceHolder("FILE").StringVar(&o.KubeadmManifest)
+	f.flag("etcd.ca-file", "CA certificates (PEM) that the endpoints' certificates are verified with; read again when it changes. (default: the system's)").
+		PlaceHolder("FILE").StringVar(&o.CAFile)
+	f.flag("etcd.cert-file", "Client certificate (PEM); read again when it changes. (default: none)").PlaceHolder("FILE").StringVar(&o.CertFile)
+	f.flag("etcd.key-file", "Key of the client certificate (PEM); read again when it changes. (default: none)").PlaceHolder("FILE").StringVar(&o.KeyFile)
+	f.flag("etcd.server-name", "Name that the endpoints' certificates are verified for. (default: the URL's host)").PlaceHolder("NAME").StringVar(&o.ServerName)
+	f.flag("etcd.username", "User, where etcd's authentication is on. (default: none)").PlaceHolder("NAME").StringVar(&o.Username)
+	f.flag("etcd.password-file", "File with the user's password; read again when it changes. (default: none)").PlaceHolder("FILE").StringVar(&o.PasswordFile)
+	f.flag("etcd.probe-key", "Key that health and compaction read; its value is never asked for.").Default("health").StringVar(&o.ProbeKey)
+	f.flag("backup.path", "Directory or glob of snapshot files of the cluster; repeatable; the path is the store's name. (default: none)").
+		PlaceHolder("PATH").StringsVar(&o.BackupPaths)
+	f.flag("backup.interval", "How often a backup is due.").Default("24h").SetValue(duration{"backup.interval", &o.BackupInterval})
+}
+
+func (f *flags) configFlags() {
+	f.flag("config.file", "YAML file with several clusters, key spaces and backup stores; not together with --etcd.* or --backup.*. (default: none)").
+		PlaceHolder("FILE").StringVar(&f.options.ConfigFile)
+	f.flag("config.check", "Check the configuration, print what is wrong and exit 0 or 1. (default: off)").BoolVar(&f.check)
+	f.flag("scrape.timeout", "Upper bound on one scrape; the scraper's own timeout lowers it.").Default("5s").SetValue(duration{"scrape.timeout", &f.options.ScrapeTimeout})
+	f.flag("scrape.timeout-offset", "Taken off the timeout that Prometheus sends, so that the answer is there in time.").
+		Default("250ms").SetValue(duration{"scrape.timeout-offset", &f.options.TimeoutOffset})
+	f.flag("log.level", "Least severe messages to log: debug, info, warn or error.").Default("info").SetValue(word{"log.level", &f.level, []string{"debug", "info", "warn", "error"}})
+	f.flag("log.format", "Format of log lines: logfmt or json.").Default("logfmt").SetValue(word{"log.format", &f.format, []string{"logfmt", "json"}})
+}
+
+func (f *flags) collectorFlags() {
+	for _, c := range exporter.Collectors() {
+		enabled := new(bool)
+		f.collectors[c.Name] = enabled
+		initial := "off"
+		if c.Default {
+			initial = "on"
+		}
+		f.flag("collector."+c.Name, fmt.Sprintf("%s (default: %s; --no-collector.%s switches it off)", c.Help, initial, c.Name)).
+			Default(fmt.Sprint(c.Default)).BoolVar(enabled)
+	}
+}
+
+// coming are the collectors of the next release. Their switches are there already,
+// so that a unit file which sets one works before and after the upgrade.
+var coming = []string{"keyspace", "backup", "hash"}
+
+func (f *flags) comingFlags() {
+	for _, name := range coming {
+		enabled := new(bool)
+		f.collectors[name] = enabled
+		f.flag("collector."+name, "Not in this version yet: has no effect. (default: off)").BoolVar(enabled)
+	}
+}
+
+// warnComing says so to a user who switched on what is not there yet.
+func (f *flags) warnComing() {
+	for _, name := range coming {
+		if *f.collectors[name] {
+			f.options.Logger.Warn("this version does not have the collector yet", "collector", name)
+		}
+	}
+}
+
+func (f *flags) webFlags() {
+	f.options.Web = kingpinflag.AddFlags(f.app, ":10379")
+	f.flag("web.external-url", "What /sd names as the exporter's own address, as https://exporter.example:10379. (default: the request's Host)").
+		PlaceHolder("URL").StringVar(&f.external)
+	f.flag("web.enable-pprof", "Serve Go's profiles under /debug/pprof/. (default: off)").BoolVar(&f.options.Pprof)
+}
+
+// parse reads the command line. Its errors are one line each.
+func (f *flags) parse(args []string) (exporter.Options, error) {
+	if _, err := f.app.Parse(args); err != nil {
+		return exporter.Options{}, err
+	}
+	o := &f.options
+	if f.done {
+		return *o, nil
+	}
+	o.Flags.EndpointsSet, o.Flags.BackupIntervalSet = *f.set["etcd.endpoints"], *f.set["backup.interval"]
+	for _, c := range exporter.Collectors() {
+		if *f.collectors[c.Name] {
+			o.Collectors = append(o.Collectors, c.Name)
+		}
+	}
+	o.Logger = newLogger(f.stderr, f.level, f.format)
+	f.warnComing()
+	return *o, errors.Join(f.checkConfigFile(), f.checkTimes(), f.checkExternalURL())
+}
+
+// checkConfigFile refuses flags that a configuration file would make meaningless.
+func (f *flags) checkConfigFile() error {
+	if f.options.ConfigFile == "" {
+		if *f.set["config.file"] {
+			return errors.New("--config.file is empty")
+		}
+		return nil
+	}
+	var both []string
+	for name, set := range f.set {
+		if *set && (strings.HasPrefix(name, "etcd.") || strings.HasPrefix(name, "backup.")) {
+			both = append(both, "--"+name)
+		}
+	}
+	if len(both) == 0 {
+		return nil
+	}
+	slices.Sort(both)
+	return fmt.Errorf("--config.file can not go together with %s: put it into the file", strings.Join(both, ", "))
+}
+
+func (f *flags) checkTimes() error {
+	if f.options.ScrapeTimeout < 10*time.Millisecond {
+		return fmt.Errorf("--scrape.timeout=%s is too short, give at least 10ms", f.options.ScrapeTimeout)
+	}
+	if f.options.TimeoutOffset < 0 {
+		return fmt.Errorf("--scrape.timeout-offset=%s is negative", f.options.TimeoutOffset)
+	}
+	return nil
+}
+
+func (f *flags) checkExternalURL() error {
+	if f.external == "" {
+		return nil
+	}
+	u, err := url.Parse(f.external)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("--web.external-url=%.200q is not of the form http://host:port or https://host:port", f.external)
+	}
+	f.options.ExternalURL = u
+	return nil
+}

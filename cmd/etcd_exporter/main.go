@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command etcd_exporter serves metrics of etcd clusters to Prometheus. It only
+// reads.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/etcdops/etcdops/internal/app/exporter"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run gives the exit status: 0 done, 1 anything that is wrong.
+func run(args []string, stdout, stderr io.Writer) int {
+	flags := newFlags(stdout, stderr)
+	options, err := flags.parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "etcd_exporter: %v; see etcd_exporter --help\n", err)
+		return 1
+	}
+	if flags.done {
+		return 0
+	}
+	if flags.check {
+		return check(options, stdout, stderr)
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	if err := exporter.Run(ctx, options, hangups(ctx)); err != nil {
+		options.Logger.Error("etcd_exporter ends", "err", err)
+		return 1
+	}
+	return 0
+}
+
+// check is --config.check.
+func check(options exporter.Options, stdout, stderr io.Writer) int {
+	validated, err := exporter.Load(options)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return 1
+	}
+	for _, warning := range validated.Warnings {
+		fmt.Fprintln(stdout, "warning:", warning)
+	}
+	fmt.Fprintf(stdout, "the configuration is good: %d cluster(s)\n", len(validated.Clusters))
+	return 0
+}
+
+// hangups turns each SIGHUP into a reload.
+func hangups(ctx context.Context) <-chan struct{} {
+	reload := make(chan struct{})
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP)
+	go func() {
+		for {
+			select {
+			case <-signals:
+				select {
+				case reload <- struct{}{}:
+				case <-ctx.Done():
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return reload
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package exporter
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/etcdops/etcdops/collector"
+	"github.com/etcdops/etcdops/internal/config"
+	"github.com/etcdops/etcdops/internal/etcd"
+)
+
+// fleet is the clusters that are configured at present.
+type fleet struct {
+	options Options
+	log     *slog.Logger
+	hint    *hint
+
+	mu       sync.RWMutex
+	clusters []*cluster // in the order of the configuration
+}
+
+// cluster is one of them, with what lasts between its scrapes.
+type cluster struct {
+	config     config.Cluster
+	etcd       *etcd.Cluster
+	set        *collector.Set
+	background *collector.Background
+	users      sync.WaitGroup // requests that work with it
+}
+
+func newFleet(o Options) *fleet {
+	return &fleet{options: o, log: o.Logger, hint: &hint{options: o, manifest: kubeadmManifest, log: o.Logger}}
+}
+
+// apply makes the configured clusters the present ones. What did not change is
+// kept, with its connections and what it has learned; what is gone is closed
+// when its last request has ended.
+func (f *fleet) apply(life context.Context, v *config.Validated) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var next, made []*cluster
+	for _, c := range v.Clusters {
+		i := slices.IndexFunc(f.clusters, func(old *cluster) bool { return old.config.Equal(c) })
+		if i >= 0 {
+			next = append(next, f.clusters[i])
+			continue
+		}
+		one, err := f.make(life, c)
+		if err != nil {
+			for _, m := range made {
+				m.close()
+			}
+			return err
+		}
+		next, made = append(next, one), append(made, one)
+	}
+	for _, old := range f.clusters {
+		if !slices.Contains(next, old) {
+			go old.close()
+		}
+	}
+	f.clusters = next
+	return nil
+}
+
+func (f *fleet) make(life context.Context, c config.Cluster) (*cluster, error) {
+	log := f.log.With("cluster", c.Name)
+	client, err := etcd.NewCluster(etcd.Config{
+		Name: c.Name, Endpoints: c.Endpoints, Discover: c.Discover, AllowCIDRs: c.AllowCIDRs,
+		CAFile: c.TLS.CAFile, CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile,
+		ServerName: c.TLS.ServerName, InsecureSkipVerify: c.TLS.InsecureSkipVerify,
+		Username: c.Auth.Username, PasswordFile: c.Auth.PasswordFile,
+		ProbeKey: c.ProbeKey, MetricsURLs: c.MetricsURLs, Logger: log, OnDown: f.hint.down,
+	})
+	if err != nil {
+		return nil, err
+	}
+	background := collector.NewBackground(life)
+	set := collector.NewSet(client, f.options.Collectors, collector.Deps{
+		Background: background, DataDirs: c.DataDirs,
+		Certificates: client.Certificates, PeerCertificates: client.PeerCertificates,
+	}, log)
+	return &cluster{config: c, etcd: client, set: set, background: background}, nil
+}
+
+// use gives the named cluster, which stays open until release is called.
+func (f *fleet) use(name string) (c *cluster, release func(), ok bool) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	for _, c := range f.clusters {
+		if c.config.Name == name {
+			c.users.Add(1)
+			return c, c.users.Done, true
+		}
+	}
+	return nil, nil, false
+}
+
+// all are the present clusters.
+func (f *fleet) all() []*cluster {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return slices.Clone(f.clusters)
+}
+
+func (f *fleet) names() []string {
+	var names []string
+	for _, c := range f.all() {
+		names = append(names, c.config.Name)
+	}
+	return names
+}
+
+func (f *fleet) close() {
+	for _, c := range f.all() {
+		c.close()
+	}
+}
+
+func (c *cluster) close() {
+	c.background.Close()
+	c.users.Wait()
+	c.etcd.Close()
+}

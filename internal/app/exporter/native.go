@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package exporter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/etcdops/etcdops/internal/etcd"
+)
+
+// native streams a member's own /metrics through, fetched with the cluster's
+// credentials. The URL must be one of the cluster's known endpoints.
+func (a *app) native(w http.ResponseWriter, r *http.Request) {
+	name, ok := a.clusterOf(w, r)
+	if !ok {
+		return
+	}
+	c, release, ok := a.fleet.use(name)
+	if !ok {
+		http.Error(w, fmt.Sprintf("cluster %.100q is not configured any more", name), http.StatusNotFound)
+		return
+	}
+	defer release()
+	wanted := strings.TrimSuffix(r.URL.Query().Get("url"), "/")
+	if wanted == "" {
+		http.Error(w, "the parameter url is missing; /sd/native lists the endpoints", http.StatusBadRequest)
+		return
+	}
+	if !slices.ContainsFunc(c.etcd.Endpoints(), func(e etcd.Endpoint) bool { return e.URL == wanted }) {
+		http.Error(w, fmt.Sprintf("%.200q is not an endpoint of cluster %s; /sd/native lists them", wanted, name), http.StatusNotFound)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), a.timeout(r))
+	defer cancel()
+	if err := a.natives.Acquire(ctx, 1); err != nil {
+		http.Error(w, fmt.Sprintf("%d members are being read already", maxNative), http.StatusServiceUnavailable)
+		return
+	}
+	defer a.natives.Release(1)
+	a.stream(ctx, w, r, c, wanted)
+}
+
+func (a *app) stream(ctx context.Context, w http.ResponseWriter, r *http.Request, c *cluster, endpoint string) {
+	encoding := ""
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		encoding = "gzip"
+	}
+	resp, err := c.etcd.Metrics(ctx, endpoint, encoding)
+	if err != nil {
+		code := http.StatusBadGateway
+		if isTimeout(err) {
+			code = http.StatusGatewayTimeout
+		}
+		http.Error(w, err.Error(), code)
+		return
+	}
+	defer resp.Body.Close()
+	header := w.Header()
+	header.Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	header.Set("X-Content-Type-Options", "nosniff")
+	if got := resp.Header.Get("Content-Encoding"); got != "" {
+		header.Set("Content-Encoding", got)
+	}
+	if deadline, ok := ctx.Deadline(); ok { // a reader that stalls must not hold its place
+		_ = http.NewResponseController(w).SetWriteDeadline(deadline.Add(time.Second))
+	}
+	if _, err := io.Copy(w, resp.Body); err != nil {
+		a.log.Debug("streaming of a member's metrics broke off", "cluster", c.config.Name, "url", endpoint, "err", err)
+		panic(http.ErrAbortHandler) // net/http's way to let the scraper see a cut answer as one
+	}
+}
+
+func isTimeout(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+}

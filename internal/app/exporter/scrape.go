@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package exporter
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
+)
+
+// timeoutHeader is what Prometheus says of its own patience, in seconds.
+const timeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
+
+// metrics serves the exporter's own metrics, with those of the cluster where
+// there is just one.
+func (a *app) metrics(w http.ResponseWriter, r *http.Request) {
+	names := a.fleet.names()
+	if len(names) != 1 {
+		a.answer(w, r, a.registry)
+		return
+	}
+	a.scrape(w, r, names[0], nil, a.registry)
+}
+
+// probe serves one cluster, chosen by its name. A URL is never taken from a
+// request.
+func (a *app) probe(w http.ResponseWriter, r *http.Request) {
+	name, ok := a.clusterOf(w, r)
+	if !ok {
+		return
+	}
+	only := r.URL.Query()["collect[]"]
+	for _, wanted := range only {
+		if !slices.Contains(a.options.Collectors, wanted) {
+			http.Error(w, fmt.Sprintf("collect[]=%.60q is not an enabled collector; enabled are: %s",
+				wanted, strings.Join(a.options.Collectors, ", ")), http.StatusBadRequest)
+			return
+		}
+	}
+	a.scrape(w, r, name, only)
+}
+
+// scrape asks the cluster and answers with what could be learned, and with what
+// the gatherers beside have.
+func (a *app) scrape(w http.ResponseWriter, r *http.Request, name string, only []string, beside ...prometheus.Gatherer) {
+	c, release, ok := a.fleet.use(name)
+	if !ok { // a reload took it away in between
+		http.Error(w, fmt.Sprintf("cluster %.100q is not configured any more", name), http.StatusNotFound)
+		return
+	}
+	defer release()
+	timeout := a.timeout(r)
+	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	defer cancel()
+	if err := a.rounds.Acquire(ctx, 1); err != nil {
+		http.Error(w, fmt.Sprintf("%d scrapes are running already", maxRounds), http.StatusServiceUnavailable)
+		return
+	}
+	deadline, _ := ctx.Deadline()
+	families, err := c.set.Scrape(r.Context(), only, min(timeout, time.Until(deadline)))
+	a.rounds.Release(1)
+	if err != nil {
+		http.Error(w, "scrape: "+err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	gathered := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return families, nil })
+	a.answer(w, r, append(beside, gathered)...)
+}
+
+func (a *app) answer(w http.ResponseWriter, r *http.Request, gatherers ...prometheus.Gatherer) {
+	promhttp.HandlerFor(prometheus.Gatherers(gatherers), promhttp.HandlerOpts{
+		ErrorLog: errorLog{a.log}, ErrorHandling: promhttp.ContinueOnError,
+	}).ServeHTTP(w, r)
+}
+
+// clusterOf reads the cluster parameter; where it is wrong it has answered.
+func (a *app) clusterOf(w http.ResponseWriter, r *http.Request) (string, bool) {
+	known := strings.Join(a.fleet.names(), ", ")
+	given := r.URL.Query()["cluster"]
+	switch {
+	case len(given) == 0 || given[0] == "":
+		http.Error(w, "the parameter cluster is missing; known clusters: "+known, http.StatusBadRequest)
+	case len(given) > 1:
+		http.Error(w, "the parameter cluster is given more than once", http.StatusBadRequest)
+	case !slices.Contains(a.fleet.names(), given[0]):
+		http.Error(w, fmt.Sprintf("cluster %.100q is not known; known clusters: %s", given[0], known), http.StatusNotFound)
+	default:
+		return given[0], true
+	}
+	return "", false
+}
+
+// timeout is how long a request may take: the flag, or what the scraper allows
+// less the offset, whichever is shorter. A header that makes no sense is as none.
+func (a *app) timeout(r *http.Request) time.Duration {
+	seconds, err := strconv.ParseFloat(r.Header.Get(timeoutHeader), 64)
+	if err != nil || math.IsNaN(seconds) || math.IsInf(seconds, 0) {
+		return a.options.ScrapeTimeout
+	}
+	allowed := seconds - a.options.TimeoutOffset.Seconds()
+	if allowed < 0.001 || allowed > a.options.ScrapeTimeout.Seconds() {
+		return a.options.ScrapeTimeout
+	}
+	return time.Duration(allowed * float64(time.Second))
+}
