@@ -85,8 +85,12 @@ func TestHelp(t *testing.T) {
 	if code := run([]string{"--help"}, &stdout, &bytes.Buffer{}); code != 0 {
 		t.Fatalf("exit status %d", code)
 	}
+	_, listed, found := strings.Cut(stdout.String(), "Flags:")
+	if !found {
+		t.Fatal("no list of flags")
+	}
 	for name := range newFlags(&bytes.Buffer{}, &bytes.Buffer{}).set {
-		_, text, found := strings.Cut(stdout.String()[strings.Index(stdout.String(), "Flags:"):], name)
+		_, text, found := strings.Cut(listed, name)
 		if !found {
 			t.Errorf("--%s is not in the help", name)
 			continue

@@ -271,7 +271,7 @@ func TestValidateByHand(t *testing.T) {
 		t.Errorf("the Config was changed: %+v", c)
 	}
 	c.Clusters[0].Name = ""
-	if _, err = c.Validate(); err == nil || err.Error() != "clusters[0].name: is needed: letters, digits and - _ ." {
+	if _, err = c.Validate(); err == nil || err.Error() != "clusters[0].name: is needed: letters, digits, hyphen, underscore and dot" {
 		t.Errorf("got %v", err)
 	}
 	if _, ok := v.Cluster("b"); ok {

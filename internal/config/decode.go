@@ -171,7 +171,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string) {
 		d.fault(n.Line, path, "must be a mapping (fields with values), not %s", kindName(n))
 		return
 	}
-	if s, ok := v.Addr().Interface().(interface{ setDefaults() }); ok {
+	if s, ok := reflect.TypeAssert[interface{ setDefaults() }](v.Addr()); ok {
 		s.setDefaults()
 	}
 	d.fields(n, v, path, map[string]bool{})

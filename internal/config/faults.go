@@ -21,7 +21,7 @@ const (
 )
 
 // Fault is one thing that is wrong: where, what, and what to do.
-type Fault struct {
+type Fault struct { //nolint:errname // a fault is what it is called, in the code and to the user
 	File    string // empty for flags
 	Line    int    // from 1; 0 when there is none
 	Field   string // such as clusters[0].tls.ca_file, or a flag with its dashes
@@ -46,7 +46,7 @@ func (f Fault) Error() string {
 }
 
 // Faults is everything that is wrong with a configuration, in the order of the file.
-type Faults []Fault
+type Faults []Fault //nolint:errname // see Fault
 
 // Error gives one line a fault.
 func (f Faults) Error() string {
@@ -117,8 +117,7 @@ func oneLine(s string) string {
 // reason is what the operating system said, without the file name that the
 // fault already gives (or must not give).
 func reason(err error) string {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		return pathErr.Err.Error()
 	}
 	return err.Error()

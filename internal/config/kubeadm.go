@@ -247,8 +247,7 @@ func within(name, dir string) bool {
 
 // pathless drops the file name from an error that will be given one.
 func pathless(err error) error {
-	var pathErr *os.PathError
-	if errors.As(err, &pathErr) {
+	if pathErr, ok := errors.AsType[*os.PathError](err); ok {
 		return pathErr.Err
 	}
 	return err

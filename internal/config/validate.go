@@ -225,11 +225,11 @@ var saneName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
 func checkName(name string) error {
 	switch {
 	case name == "":
-		return errors.New("is needed: letters, digits and - _ .")
+		return errors.New("is needed: letters, digits, hyphen, underscore and dot")
 	case len(name) > 128:
 		return fmt.Errorf("%s is longer than 128 characters", quote(name))
 	case !saneName.MatchString(name):
-		return fmt.Errorf("%s holds more than letters, digits and - _ .", quote(name))
+		return fmt.Errorf("%s holds more than letters, digits, hyphen, underscore and dot", quote(name))
 	}
 	return nil
 }

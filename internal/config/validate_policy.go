@@ -106,8 +106,10 @@ func (c *checker) action(path string, p *Policy, allowed []Cluster) {
 		name  string
 		given bool
 	}{
-		{"defrag", p.Defrag != nil}, {"compact", p.Compact != nil},
-		{"prune_events", p.PruneEvents != nil}, {"snapshot", p.Snapshot != nil},
+		{"defrag", p.Defrag != nil},
+		{"compact", p.Compact != nil},
+		{"prune_events", p.PruneEvents != nil},
+		{"snapshot", p.Snapshot != nil},
 	} {
 		if known && b.given && !slices.Contains(takes, b.name) {
 			c.fault(path+"."+b.name, "does not fit the action %s: remove it, or change the action", p.Action)

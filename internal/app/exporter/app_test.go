@@ -149,7 +149,7 @@ func TestBadRequests(t *testing.T) {
 	} {
 		method, path, _ := strings.Cut(target, " ")
 		w := httptest.NewRecorder()
-		a.routes().ServeHTTP(w, httptest.NewRequest(method, path, nil))
+		a.routes().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
 		if w.Code != want {
 			t.Errorf("%s: %d, want %d", target, w.Code, want)
 		}

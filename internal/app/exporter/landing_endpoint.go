@@ -11,11 +11,14 @@ import (
 	"github.com/etcdops/etcdops/internal/etcd"
 )
 
+// maxLinked bounds the URLs that are put into links: a member may advertise one
+// of any length.
+const maxLinked = 1024
+
 // endpointView is one row of a cluster's table.
 type endpointView struct {
 	URL        string // to be shown
-	RawURL     string
-	Native     string // the path of its own metrics
+	Native     string // the path of its own metrics; empty: the URL is too long for one
 	Discovered bool
 	State      cell
 	Member, ID string
@@ -41,10 +44,10 @@ type read struct {
 }
 
 // place names the endpoint in a finding.
-func (e *endpointView) place(detail string) string {
-	text := e.URL
-	if e.Member != "" {
-		text += " (" + e.Member + ")"
+func (v *endpointView) place(detail string) string {
+	text := v.URL
+	if v.Member != "" {
+		text += " (" + v.Member + ")"
 	}
 	if detail != "" {
 		text += ": " + detail
@@ -53,8 +56,8 @@ func (e *endpointView) place(detail string) string {
 }
 
 // blind are the reasons that lie between us and the endpoint: etcd may be well.
-func (e *endpointView) blind() bool {
-	switch etcd.Reason(e.reason) {
+func (v *endpointView) blind() bool {
+	switch etcd.Reason(v.reason) {
 	case etcd.ReasonTLS, etcd.ReasonAuth, etcd.ReasonDNS:
 		return true
 	default:
@@ -63,8 +66,10 @@ func (e *endpointView) blind() bool {
 }
 
 func newEndpointView(cluster string, e etcd.Endpoint, r readings, now time.Time) endpointView {
-	v := endpointView{URL: clean(e.URL), RawURL: e.URL, Discovered: e.Discovered}
-	v.Native = "/native?cluster=" + url.QueryEscape(cluster) + "&url=" + url.QueryEscape(e.URL)
+	v := endpointView{URL: clean(e.URL), Discovered: e.Discovered}
+	if len(e.URL) <= maxLinked {
+		v.Native = "/native?cluster=" + url.QueryEscape(cluster) + "&url=" + url.QueryEscape(e.URL)
+	}
 	label := strings.ToValidUTF8(e.URL, "\uFFFD") // as the label has it
 	v.state(r, label)
 	v.identity(r, label)

@@ -30,7 +30,7 @@ type database struct {
 func newDatabase(r readings, url string) database {
 	var d database
 	total, known := r.value("endpoint_db_size_bytes", "url", url)
-	if !known || !(total >= 0) {
+	if !known || total < 0 {
 		return d
 	}
 	quota, limited := r.value("endpoint_db_quota_bytes", "url", url)

@@ -124,8 +124,6 @@ func lapse(d time.Duration) string {
 		return two(d/time.Minute, "m", d%time.Minute/time.Second, "s")
 	case d < 2*day:
 		return two(d/time.Hour, "h", d%time.Hour/time.Minute, "m")
-	case d < 10*day:
-		return two(d/day, "d", d%day/time.Hour, "h")
 	case d < 2*365*day:
 		return fmt.Sprintf("%d\u00a0days", d/day)
 	default:
@@ -144,15 +142,8 @@ func two(a time.Duration, unit string, b time.Duration, smaller string) string {
 // seconds turns a metric into a duration; what no duration can hold becomes the
 // longest.
 func seconds(v float64) time.Duration {
-	const longest = float64(math.MaxInt64) / float64(time.Second)
-	switch {
-	case math.IsNaN(v):
-		return 0
-	case math.Abs(v) >= longest:
-		return time.Duration(math.Copysign(math.MaxInt64, v))
-	default:
-		return time.Duration(v * float64(time.Second))
-	}
+	const longest = math.MaxInt64 / int64(time.Second)
+	return time.Duration(min(max(v, -float64(longest)), float64(longest)) * float64(time.Second))
 }
 
 // offset prints a clock's difference with its sign.

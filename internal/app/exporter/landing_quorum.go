@@ -40,7 +40,7 @@ func newQuorum(r readings, endpoints []endpointView) quorum {
 			continue
 		}
 		q.up++
-		if member := cmp.Or(e.ID, e.RawURL); e.Role.Text != "learner" && !seen[member] {
+		if member := cmp.Or(e.ID, e.URL); e.Role.Text != "learner" && !seen[member] {
 			seen[member] = true
 			q.upVoters++
 		}

@@ -4,6 +4,7 @@ package exporter
 
 import (
 	"iter"
+	"math"
 	"strings"
 
 	dto "github.com/prometheus/client_model/go"
@@ -28,11 +29,15 @@ func newReadings(result *collector.Result) readings {
 func (r readings) has(metric string) bool { return len(r[metric]) > 0 }
 
 // each gives the series that have all of the labels, which are names and values
-// in turn.
+// in turn. A value that is no number is not known.
 func (r readings) each(metric string, labels ...string) iter.Seq2[*dto.Metric, float64] {
 	return func(yield func(*dto.Metric, float64) bool) {
 		for _, m := range r[metric] {
-			if matches(m, labels) && !yield(m, valueOf(m)) {
+			v := valueOf(m)
+			if math.IsNaN(v) || math.IsInf(v, 0) || !matches(m, labels) {
+				continue
+			}
+			if !yield(m, v) {
 				return
 			}
 		}

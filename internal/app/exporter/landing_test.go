@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -172,24 +172,124 @@ func (l landing) findings() string {
 	return strings.Join(lines, "\n")
 }
 
-// expect fails for every text that is not in got; one that begins with "not "
-// must not be there.
+// expect fails for every text that is not in got, and for every one after a
+// mark "!" that is.
 func expect(t *testing.T, got string, wanted ...string) {
 	t.Helper()
 	for _, want := range wanted {
-		if unwanted, not := strings.CutPrefix(want, "not "); not == strings.Contains(got, unwanted) && not || !not && !strings.Contains(got, want) {
+		unwanted, not := strings.CutPrefix(want, "!")
+		if strings.Contains(got, unwanted) == not {
 			t.Errorf("want %q in:\n%s", want, got)
 		}
+	}
+}
+
+func TestLandingHealthy(t *testing.T) {
+	page := render(t, landingSample(t, "healthy"))
+	expect(t, page.state(), "healthy")
+	expect(t, words(page.all("title", "")[0]), "✔ default: healthy – etcd_exporter")
+	expect(t, words(page.all("p", "scrape")[0]), "scraped 12 s ago in 15.3 ms")
+	if got := page.findings(); got != "" {
+		t.Errorf("findings: %s", got)
+	}
+	want := map[string]string{
+		"Voters": "3 of 3 healthy quorum is 2", "Failure tolerance": "1 member may fail", "Leader": "etcd-2 91bc3c398fb3c146",
+		"Alarms": "none", "Views": "all voters agree", "Revision": "18,734,512 compacted to 18,729,004",
+		"Client certificate": "in 200 days CN=etcd-exporter", "Peer certificates": "in 340 days CN=etcd-1", "CA": "in 9 years CN=etcd-ca",
+		"Collectors": "all 7 succeed",
+	}
+	if got := page.facts(); !maps.Equal(got, want) {
+		t.Errorf("facts:\n got %v\nwant %v", got, want)
+	}
+	want = map[string]string{
+		"State": "up", "Member": "etcd-2 leader 91bc3c398fb3c146", "Version": "3.6.16",
+		"Reads": "linearizable 2.1 ms serializable 0.6 ms", "Database": "2.1 of 8 GiB, 26 % 1.61 GiB in use, 502 MiB free (23 %)",
+		"Clock": "−1.2 ms ± 1.5 ms", "Certificate": "in 340 days",
+	}
+	if got := page.row(second); !maps.Equal(got, want) {
+		t.Errorf("row:\n got %v\nwant %v", got, want)
+	}
+	expect(t, page.row(first)["Member"], "etcd-1 follower")
+	expect(t, words(page.root), third+" discovered", "!known issue")
+}
+
+func TestLandingBadNight(t *testing.T) {
+	page := render(t, landingSample(t, "bad_night"))
+	expect(t, page.state(), "NOSPACE alarm")
+	expect(t, words(page.all("title", "")[0]), "✖ default: NOSPACE alarm")
+	want := strings.Join([]string{
+		"Critical: Alarm NOSPACE: etcd refuses writes until space is freed and the alarm is disarmed etcd-1",
+		"Critical: Voters have different member lists: 2 answers",
+		"Critical: Database is nearly at its quota: at the quota etcd refuses all writes " + first + " (etcd-1): 8 of 8 GiB, 100 % " + second + " (etcd-2): 7.4 of 8 GiB, 92 %",
+		"Critical: Server certificate has expired " + first + " (etcd-1): expired 3 days ago",
+		"Critical: Server certificate expires soon " + second + " (etcd-2): in 5 days",
+		"Warning: One more failure loses the quorum",
+		"Warning: Endpoint is down " + third + " (etcd-3): connection refused",
+		"Warning: Client certificate expires soon CN=etcd-exporter: in 21 days",
+		"Warning: Collectors did not learn all they ask for; the exporter's log says why compaction",
+		"Warning: Clock is more than a second off " + second + " (etcd-2): +2.5 s ± 4 ms",
+	}, "\n")
+	if got := page.findings(); got != want {
+		t.Errorf("findings:\n%s\nwant:\n%s", got, want)
+	}
+	facts := page.facts()
+	expect(t, facts["Voters"], "2 of 3 healthy")
+	expect(t, facts["Failure tolerance"], "none")
+	expect(t, facts["Alarms"], "NOSPACE on etcd-1")
+	expect(t, facts["Views"], "2 views of membership")
+	expect(t, facts["Collectors"], "compaction failing")
+	want = "3.5.4 6 known issues, 4 critical #14685 critical #20650 critical #17780 critical CVE-2026-33413 critical #15247 warning GHSA-xg4h-6gfc-h4m8 warning"
+	if got := page.row(first)["Version"]; got != want {
+		t.Errorf("known issues: got %q, want %q", got, want)
+	}
+	if got, want := page.row(third), (map[string]string{
+		"State": "down connection refused", "Member": "etcd-3 fd422379fda50e48",
+		"Version": "–", "Reads": "–", "Database": "–", "Clock": "–", "Certificate": "–",
+	}); !maps.Equal(got, want) {
+		t.Errorf("row of the endpoint that is down:\n got %v\nwant %v", got, want)
+	}
+	expect(t, page.row(second)["Clock"], "+2.5 s ± 4 ms ahead of the exporter")
+}
+
+func TestLandingLinks(t *testing.T) {
+	one := landingSample(t, "healthy")
+	two := one
+	two.Name, two.Endpoints = "b&c d", []etcd.Endpoint{{URL: "https://[fd00::1%25eth0]:2379"}}
+	links := func(page landing) (hrefs []string) {
+		for _, a := range page.all("a", "") {
+			hrefs = append(hrefs, attribute(a, "href"))
+		}
+		return hrefs
+	}
+	alone, both := links(render(t, one)), links(render(t, one, two))
+	for _, want := range []string{"/metrics", "/sd", "/sd/native", "/-/healthy", "/-/ready", "https://github.com/etcdops/etcdops/blob/main/docs/metrics.md", "/native?cluster=default&url=https%3A%2F%2F10.0.0.1%3A2379"} {
+		if !slices.Contains(alone, want) {
+			t.Errorf("no link %s among %v", want, alone)
+		}
+	}
+	if slices.ContainsFunc(alone, func(href string) bool { return strings.HasPrefix(href, "/probe") }) {
+		t.Error("a single cluster is scraped at /metrics, not /probe")
+	}
+	if !slices.Contains(both, "/probe?cluster=default") {
+		t.Errorf("no link to /probe among %v", both)
+	}
+	var asked []url.Values
+	for _, href := range both {
+		if u, err := url.Parse(href); err == nil && u.Path == "/native" {
+			asked = append(asked, u.Query())
+		}
+	}
+	if last := asked[len(asked)-1]; last.Get("cluster") != "b&c d" || last.Get("url") != "https://[fd00::1%25eth0]:2379" {
+		t.Errorf("the link to native metrics asks for %v", last)
 	}
 }
 
 func TestLandingHeaders(t *testing.T) {
 	h := http.Header{}
 	landingHeaders(h)
-	style := words2(render(t, landingSample(t, "bad_night")).all("style", "")[0])
-	sum := sha256.Sum256([]byte(style))
-	policy := h.Get("Content-Security-Policy")
-	expect(t, policy, "default-src 'none'; style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"';", "frame-ancestors 'none'", "not unsafe")
+	page := render(t, landingSample(t, "bad_night"))
+	sum := sha256.Sum256([]byte(page.all("style", "")[0].FirstChild.Data))
+	expect(t, h.Get("Content-Security-Policy"), "default-src 'none'; style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"';", "frame-ancestors 'none'", "!unsafe")
 	for name, want := range map[string]string{
 		"Content-Type": "text/html; charset=utf-8", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
 		"Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
@@ -199,8 +299,3 @@ func TestLandingHeaders(t *testing.T) {
 		}
 	}
 }
-
-func words2(n *html.Node) string { return n.FirstChild.Data }
-
-var _ = fmt.Sprint
-var _ = url.QueryEscape

@@ -29,7 +29,7 @@ func TestTimeout(t *testing.T) {
 		"1e-300":  5 * time.Second,
 		"5.24999": 4999990 * time.Microsecond,
 	} {
-		r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
 		r.Header.Set(timeoutHeader, header)
 		if got := a.timeout(r); (got - want).Abs() > time.Microsecond {
 			t.Errorf("header %q: timeout %v, want %v", header, got, want)

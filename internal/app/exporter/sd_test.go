@@ -47,7 +47,7 @@ func TestSD(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := testApp(t, c.options, cluster)
-			r := httptest.NewRequest(http.MethodGet, "/sd", nil)
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/sd", nil)
 			r.Host = "me:10379"
 			if c.tls {
 				r.TLS = &tls.ConnectionState{}
@@ -61,7 +61,7 @@ func TestSD(t *testing.T) {
 
 func TestSDNative(t *testing.T) {
 	a := testApp(t, Options{}, config.Cluster{Name: "prod", Endpoints: []string{"https://10.0.0.1:2379", "https://[2001:db8::1]:2379"}, ProbeKey: "health"})
-	got := answerOf(t, a, httptest.NewRequest(http.MethodGet, "/sd/native", nil))
+	got := answerOf(t, a, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/sd/native", nil))
 	if len(got) != 2 {
 		t.Fatalf("%d groups, want one for each endpoint", len(got))
 	}
@@ -76,7 +76,7 @@ func TestSDNative(t *testing.T) {
 
 func TestSDWithoutClustersIsAList(t *testing.T) {
 	a := testApp(t, Options{})
-	if got := answerOf(t, a, httptest.NewRequest(http.MethodGet, "/sd", nil)); got == nil || len(got) != 0 {
+	if got := answerOf(t, a, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/sd", nil)); got == nil || len(got) != 0 {
 		t.Errorf("got %v, want an empty list: Prometheus refuses null", got)
 	}
 }
