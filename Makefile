@@ -59,7 +59,7 @@ bin/%: FORCE
 
 .PHONY: run
 run: bin/etcd_exporter bin/etcd_lab ## Three etcd members over mTLS and the exporter on LISTEN (:10379); Ctrl-C stops all.
-	@exec bin/etcd_lab --members=3 --keys=2000 --events=5000 -- bin/etcd_exporter --config.file={config} --web.listen-address=$(LISTEN)
+	@exec bin/etcd_lab --members=3 --keys=2000 --events=5000 --exporter=$(LISTEN) -- bin/etcd_exporter --config.file={config} --web.listen-address=$(LISTEN)
 
 .PHONY: test
 test: lint check-generated build etcd-binaries race $(GOTESTSUM) ## Everything that CI runs; the last line counts the tests.

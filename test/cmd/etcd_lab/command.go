@@ -37,12 +37,11 @@ func runCommand(ctx context.Context, f *flags, r *report) (int, error) {
 	// What is left of the group has had its time, or lost its head.
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	var exit *exec.ExitError
-	switch {
-	case ctx.Err() != nil || err == nil:
-		return 0, nil
-	case errors.As(err, &exit) && exit.ExitCode() >= 0:
+	if errors.As(err, &exit) && exit.ExitCode() >= 0 && ctx.Err() == nil {
 		return exit.ExitCode(), nil
-	default: // ended by a signal of somebody else's
-		return 1, fmt.Errorf("run %s: %w", args[0], err)
 	}
+	if err != nil { // by a signal, which may have been ours
+		return ended(ctx, fmt.Errorf("run %s: %w", args[0], err))
+	}
+	return 0, nil
 }

@@ -36,6 +36,7 @@ type flags struct {
 	learner     bool
 	unstarted   bool
 	auth        bool
+	exporter    string // host:port
 	command     []string
 	out, errOut io.Writer
 }
@@ -78,6 +79,8 @@ func parse(args []string) (*flags, error) {
 		PlaceHolder("0").BytesVar(&quota)
 	app.Flag("learner", "Add a learner.").BoolVar(&f.learner)
 	app.Flag("unstarted", "Add a voter that never starts.").BoolVar(&f.unstarted)
+	app.Flag("exporter", "Where COMMAND, an etcd_exporter, will listen: its URLs and a scrape_config are printed too.").
+		PlaceHolder("HOST:PORT").StringVar(&f.exporter)
 	app.Flag("auth", "Turn etcd's auth on, with a user etcdops that may read /registry/.").BoolVar(&f.auth)
 	app.Arg("command", "Command to run, after --.").StringsVar(&f.command)
 	if _, err := app.Parse(args); err != nil {

@@ -46,9 +46,31 @@ func (r *report) print() {
 	line("")
 	line("  %s endpoint status --write-out=table", r.etcdctl())
 	line("")
+	if r.flags.exporter != "" {
+		r.printExporter(line)
+	}
 	if len(r.flags.command) == 0 {
 		line("Ctrl-C stops it.")
 	}
+}
+
+// printExporter tells how to use the exporter that is started next.
+func (r *report) printExporter(line func(string, ...any)) {
+	address := r.flags.exporter
+	if strings.HasPrefix(address, ":") {
+		address = "localhost" + address
+	}
+	line("  %-9s  http://%s/          the state at a glance", "exporter", address)
+	line("  %-9s  http://%s/metrics   what Prometheus scrapes", "", address)
+	line("")
+	line("  scrape_configs:")
+	line("    - job_name: etcd")
+	line("      static_configs:")
+	line("        - targets: ['%s']", address)
+	line("          labels: {cluster: lab}")
+	line("")
+	line("Ctrl-C stops everything.")
+	line("")
 }
 
 // title says what runs: "3 members of etcd 3.6.16 over mTLS".

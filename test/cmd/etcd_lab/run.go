@@ -42,10 +42,10 @@ func run(ctx context.Context, f *flags) (code int, err error) {
 
 // ended judges an error: what a signal broke off did not fail.
 func ended(ctx context.Context, err error) (int, error) {
-	if ctx.Err() != nil {
-		return 0, nil
+	if ctx.Err() == nil {
+		return 1, err
 	}
-	return 1, err
+	return 0, nil
 }
 
 // furnish puts into a fresh lab what the flags ask for.
