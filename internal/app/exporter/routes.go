@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/common/version"
+
+	"github.com/etcdops/etcdops/internal/app/exporter/landing"
 )
 
 func (a *app) routes() http.Handler {
@@ -48,16 +50,16 @@ func (a *app) handleReload(w http.ResponseWriter, _ *http.Request) {
 
 // landing shows the last results; it asks etcd nothing.
 func (a *app) landing(w http.ResponseWriter, _ *http.Request) {
-	var shown []landingCluster
+	var shown []landing.Cluster
 	for _, c := range a.fleet.all() {
-		shown = append(shown, landingCluster{Name: c.config.Name, Endpoints: c.etcd.Endpoints(), Last: c.set.Last()})
+		shown = append(shown, landing.Cluster{Name: c.config.Name, Endpoints: c.etcd.Endpoints(), Last: c.set.Last()})
 	}
 	var page bytes.Buffer
-	if err := landingPage(&page, time.Now(), version.Version, shown, len(shown) == 1); err != nil {
+	if err := landing.Write(&page, time.Now(), version.Version, shown, len(shown) == 1); err != nil {
 		http.Error(w, "landing page: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
-	landingHeaders(w.Header())
+	landing.Headers(w.Header())
 	_, _ = page.WriteTo(w)
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package exporter
+package landing
 
 import (
 	"fmt"
@@ -33,21 +33,21 @@ var hostile = []string{
 	"עברית",
 }
 
-func TestLandingHostile(t *testing.T) {
+func TestHostile(t *testing.T) {
 	tags := map[string]bool{}
-	for _, n := range render(t, landingSample(t, "bad_night")).all("", "") {
+	for _, n := range render(t, loadSample(t, "bad_night")).all("", "") {
 		tags[n.Data] = true
 	}
 	for _, name := range hostile {
 		label := strings.ToValidUTF8(name, "\uFFFD") // as the collectors see to
 		value := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(label)
-		c := landingSample(
+		c := loadSample(
 			t, "bad_night", "etcd-1", value, "3.5.4", value, third, value, "8211f1d0f64f3269", value, "NOSPACE", value,
 			"refused", value, "15247", value, `"critical"`, `"`+value+`"`, "compaction", value, "membership", value,
 		)
 		c.Name, c.Endpoints[2] = name[:min(len(name), 128)], etcd.Endpoint{URL: name}
 		for _, n := range []int{1, overviewFrom} { // without and with the overview
-			page := render(t, slices.Repeat([]landingCluster{c}, n)...)
+			page := render(t, slices.Repeat([]Cluster{c}, n)...)
 			for _, n := range page.all("", "") {
 				harmless(t, n, tags)
 			}
@@ -85,8 +85,8 @@ func harmless(t *testing.T, n *html.Node, tags map[string]bool) {
 }
 
 // TestLandingMissing: what was not learned is a dash, never a 0.
-func TestLandingMissing(t *testing.T) {
-	sample := landingSample(t, "healthy")
+func TestMissing(t *testing.T) {
+	sample := loadSample(t, "healthy")
 	for prefix, shown := range map[string][]string{
 		"endpoint_":          {"Member", "Version", "Reads", "Database", "Clock"},
 		"endpoint_db_":       {"Database"},
@@ -125,9 +125,9 @@ func TestLandingMissing(t *testing.T) {
 }
 
 // TestLandingNumbers: no value that a float can have breaks the page.
-func TestLandingNumbers(t *testing.T) {
+func TestNumbers(t *testing.T) {
 	for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, -math.MaxFloat64, -1, 0, 1e-300} {
-		c := landingSample(t, "bad_night")
+		c := loadSample(t, "bad_night")
 		for _, f := range c.Last.Families {
 			for _, m := range f.GetMetric() {
 				m.GetGauge().Value = &v

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package exporter
+package landing
 
 import (
 	"cmp"
@@ -73,8 +73,8 @@ func (v *clusterView) outage(r readings, q quorum) string {
 		return "no leader"
 	}
 	switch {
-	case q.known && q.tolerance < 0:
-		v.Findings.add(warning, "Fewer voters than a quorum are seen healthy, though reads through the quorum work: give every member an endpoint here, or turn discovery on")
+	case q.known && q.tolerance < 0: // most likely they have no endpoint here
+		v.Findings.note(warning, "Fewer voters than a quorum are seen healthy, though reads through the quorum work: give every member an endpoint here, or turn discovery on")
 	case q.known && q.tolerance == 0 && q.voters > 1 && q.healthy < q.voters:
 		v.Findings.add(warning, "One more failure loses the quorum")
 	case q.known && q.healthy < q.voters:

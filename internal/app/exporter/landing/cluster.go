@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package exporter
+package landing
 
 import (
 	"cmp"
@@ -31,7 +31,7 @@ type clusterView struct {
 	rank int // of the state: the higher, the sooner it is shown
 }
 
-func newClusterView(c landingCluster, now time.Time, single bool) clusterView {
+func newClusterView(c Cluster, now time.Time, single bool) clusterView {
 	v := clusterView{Name: clean(c.Name), Anchor: anchor(c.Name), Scrape: "/probe?cluster=" + url.QueryEscape(c.Name)}
 	if single {
 		v.Scrape = "/metrics"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package exporter
+package landing
 
 import (
 	"cmp"
@@ -53,7 +53,7 @@ type pageView struct {
 	Clusters []clusterView // the worst first
 }
 
-func newPageView(now time.Time, version string, clusters []landingCluster, single bool) pageView {
+func newPageView(now time.Time, version string, clusters []Cluster, single bool) pageView {
 	p := pageView{Version: clean(version), Rendered: stamp(now), Single: single, Overview: len(clusters) >= overviewFrom}
 	for _, c := range clusters {
 		view := newClusterView(c, now, single)

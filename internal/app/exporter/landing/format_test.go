@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package exporter
+package landing
 
 import (
 	"math"
@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func TestLandingFormats(t *testing.T) {
+func TestFormats(t *testing.T) {
 	for got, want := range map[string]string{
 		size(0): "0 B", size(1023): "1023 B", size(1536): "1.5 KiB", size(512 << 20): "512 MiB", size(8 << 30): "8 GiB", size(2.15 * (1 << 30)): "2.15 GiB",
 		size(1 << 62): "4096 PiB", sizeOf(100<<20, 8<<30): "100 MiB of 8 GiB", sizeOf(7.4*(1<<30), 8<<30): "7.4 of 8 GiB",
@@ -32,7 +32,7 @@ func TestLandingFormats(t *testing.T) {
 	}
 }
 
-func TestLandingIssueLinks(t *testing.T) {
+func TestIssueLinks(t *testing.T) {
 	for number, want := range map[string]string{
 		"14685":               "https://github.com/etcd-io/etcd/issues/14685",
 		"CVE-2026-33413":      "https://www.cve.org/CVERecord?id=CVE-2026-33413",
@@ -47,7 +47,7 @@ func TestLandingIssueLinks(t *testing.T) {
 
 // TestLandingContrast holds the style sheet to WCAG AA: 4.5 for text, 3 for what
 // the bar is drawn in.
-func TestLandingContrast(t *testing.T) {
+func TestContrast(t *testing.T) {
 	style := render(t).all("style", "")[0].FirstChild.Data
 	light, dark, _ := strings.Cut(style, "prefers-color-scheme: dark")
 	dark, _, _ = strings.Cut(dark, "}")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package exporter
+package landing
 
 import (
 	"fmt"
@@ -11,13 +11,13 @@ import (
 	"github.com/etcdops/etcdops/internal/etcd"
 )
 
-func TestLandingDown(t *testing.T) {
+func TestDown(t *testing.T) {
 	for reason, want := range map[string]string{
 		"refused": "down connection refused", "timeout": "down no answer in time", "defragmenting": "defragmenting its reads and writes wait",
 		"tls": "down TLS: no trust or no agreement", "auth": "down user, password or token refused",
 		"dns": "down host name has no address", "other": "down the exporter's log says why", "martians": "down martians",
 	} {
-		page := render(t, landingSample(t, "bad_night", `reason="refused"`, `reason="`+reason+`"`))
+		page := render(t, loadSample(t, "bad_night", `reason="refused"`, `reason="`+reason+`"`))
 		if got := page.row(third)["State"]; got != want {
 			t.Errorf("%s: got %q, want %q", reason, got, want)
 		}
@@ -26,7 +26,7 @@ func TestLandingDown(t *testing.T) {
 }
 
 // TestLandingStates covers what the two words in the head of a cluster may be.
-func TestLandingStates(t *testing.T) {
+func TestStates(t *testing.T) {
 	down := func(reason string) string {
 		var scrape strings.Builder
 		for _, u := range []string{first, second, third} {
@@ -36,34 +36,34 @@ func TestLandingStates(t *testing.T) {
 	}
 	unseen := "etcdops_cluster_voters_healthy 0\netcdops_cluster_quorum_size 2\netcdops_cluster_failure_tolerance -2\netcdops_cluster_has_leader 0\n"
 	for name, c := range map[string]struct {
-		cluster landingCluster
+		cluster Cluster
 		state   string
 		level   string
 		finds   []string
 	}{
-		"no leader": {landingSample(t, "no_leader"), "no leader", "bad", []string{"No member knows a leader", "!Linearizable"}},
+		"no leader": {loadSample(t, "no_leader"), "no leader", "bad", []string{"No member knows a leader", "!Linearizable"}},
 		"quorum lost": {
-			landingSample(t, "bad_night", "voters_healthy 2", "voters_healthy 0", "failure_tolerance 0", "failure_tolerance -2", "has_leader 1", "has_leader 0", `endpoint_up{url="`+second+`"} 1`, `endpoint_up{url="`+second+`"} 0`),
+			loadSample(t, "bad_night", "voters_healthy 2", "voters_healthy 0", "failure_tolerance 0", "failure_tolerance -2", "has_leader 1", "has_leader 0", `endpoint_up{url="`+second+`"} 1`, `endpoint_up{url="`+second+`"} 0`),
 			"quorum lost", "bad",
 			[]string{"Quorum is lost: 0 of 3 healthy, 2 are needed", "Alarm NOSPACE"},
 		},
 		"unreachable": {scraped(t, down("refused")+unseen), "unreachable", "bad", []string{"No endpoint answers", "Endpoint is down"}},
 		"blind":       {scraped(t, down("tls")+unseen), "unreachable", "bad", []string{"etcd itself may be well", "check CA"}},
 		"one endpoint of three": {
-			landingSample(t, "healthy", "voters_healthy 3", "voters_healthy 1", "failure_tolerance 1", "failure_tolerance -1", "unmonitored 0", "unmonitored 2"),
-			"degraded", "warning",
+			loadSample(t, "healthy", "voters_healthy 3", "voters_healthy 1", "failure_tolerance 1", "failure_tolerance -1", "unmonitored 0", "unmonitored 2"),
+			"needs attention", "warning",
 			[]string{"give every member an endpoint", "No endpoint here leads to 2 started members"},
 		},
-		"one of three blind":  {landingSample(t, "bad_night", `reason="refused"`, `reason="tls"`), "NOSPACE alarm", "bad", []string{"can not be seen"}},
-		"corrupt":             {landingSample(t, "healthy", `alarm="CORRUPT"} 0`, `alarm="CORRUPT"} 1`), "CORRUPT alarm", "bad", []string{"Alarm CORRUPT", "etcd-1 etcd-2 etcd-3"}},
-		"certificate soon":    {landingSample(t, "healthy", "1824865620", "1795921620"), "degraded", "bad", []string{"Server certificate expires soon"}},
-		"collector fails":     {landingSample(t, "healthy", `collector="tls"} 1`, `collector="tls"} 0`), "needs attention", "warning", []string{"tls"}},
-		"leaders":             {landingSample(t, "healthy", `of="leader"} 1`, `of="leader"} 2`), "degraded", "warning", []string{"Voters name different leaders: 2"}},
-		"two clusters":        {landingSample(t, "healthy", `of="cluster_id"} 1`, `of="cluster_id"} 2`), "degraded", "bad", []string{"different clusters"}},
-		"unstarted":           {landingSample(t, "healthy", `started{member_id="fd422379fda50e48",member="etcd-3"} 1`, `started{member_id="fd422379fda50e48",member=""} 0`, "unstarted 0", "unstarted 1"), "degraded", "warning", []string{"never started", "fd422379fda50e48"}},
-		"serializable fails":  {landingSample(t, "healthy", `url="`+first+`",check="serializable_read"} 1`, `url="`+first+`",check="serializable_read"} 0`), "degraded", "warning", []string{"Serializable read fails " + first}},
-		"knows no leader":     {landingSample(t, "healthy", `has_leader{url="`+first+`"} 1`, `has_leader{url="`+first+`"} 0`), "degraded", "warning", []string{"knows no leader while others do"}},
-		"unlisted":            {landingSample(t, "healthy", "unlisted 0", "unlisted 1"), "needs attention", "warning", []string{"1 endpoint answers for a member"}},
+		"one of three blind":  {loadSample(t, "bad_night", `reason="refused"`, `reason="tls"`), "NOSPACE alarm", "bad", []string{"can not be seen"}},
+		"corrupt":             {loadSample(t, "healthy", `alarm="CORRUPT"} 0`, `alarm="CORRUPT"} 1`), "CORRUPT alarm", "bad", []string{"Alarm CORRUPT", "etcd-1 etcd-2 etcd-3"}},
+		"certificate soon":    {loadSample(t, "healthy", "1824865620", "1795921620"), "degraded", "bad", []string{"Server certificate expires soon"}},
+		"collector fails":     {loadSample(t, "healthy", `collector="tls"} 1`, `collector="tls"} 0`), "needs attention", "warning", []string{"tls"}},
+		"leaders":             {loadSample(t, "healthy", `of="leader"} 1`, `of="leader"} 2`), "degraded", "warning", []string{"Voters name different leaders: 2"}},
+		"two clusters":        {loadSample(t, "healthy", `of="cluster_id"} 1`, `of="cluster_id"} 2`), "degraded", "bad", []string{"different clusters"}},
+		"unstarted":           {loadSample(t, "healthy", `started{member_id="fd422379fda50e48",member="etcd-3"} 1`, `started{member_id="fd422379fda50e48",member=""} 0`, "unstarted 0", "unstarted 1"), "degraded", "warning", []string{"never started", "fd422379fda50e48"}},
+		"serializable fails":  {loadSample(t, "healthy", `url="`+first+`",check="serializable_read"} 1`, `url="`+first+`",check="serializable_read"} 0`), "degraded", "warning", []string{"Serializable read fails " + first}},
+		"knows no leader":     {loadSample(t, "healthy", `has_leader{url="`+first+`"} 1`, `has_leader{url="`+first+`"} 0`), "degraded", "warning", []string{"knows no leader while others do"}},
+		"unlisted":            {loadSample(t, "healthy", "unlisted 0", "unlisted 1"), "needs attention", "warning", []string{"1 endpoint answers for a member"}},
 		"nothing was learned": {scraped(t, ""), "not known", "unknown", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -80,13 +80,13 @@ func TestLandingStates(t *testing.T) {
 }
 
 // scraped is a cluster of three endpoints with a hand-made result.
-func scraped(t *testing.T, scrape string) landingCluster {
+func scraped(t *testing.T, scrape string) Cluster {
 	t.Helper()
-	return landingCluster{Name: "default", Endpoints: []etcd.Endpoint{{URL: first}, {URL: second}, {URL: third}}, Last: parseResult(t, scrape)}
+	return Cluster{Name: "default", Endpoints: []etcd.Endpoint{{URL: first}, {URL: second}, {URL: third}}, Last: parseResult(t, scrape)}
 }
 
-func TestLandingNotScraped(t *testing.T) {
-	c := landingSample(t, "healthy")
+func TestNotScraped(t *testing.T) {
+	c := loadSample(t, "healthy")
 	c.Last = nil
 	page := render(t, c)
 	expect(t, page.state(), "not scraped yet")
@@ -101,18 +101,18 @@ func TestLandingNotScraped(t *testing.T) {
 
 // TestLandingDiscovered: the last result tells nothing of an endpoint that was
 // found at its end.
-func TestLandingDiscovered(t *testing.T) {
-	c := landingSample(t, "healthy")
+func TestDiscovered(t *testing.T) {
+	c := loadSample(t, "healthy")
 	c.Endpoints = append(c.Endpoints, etcd.Endpoint{URL: "https://10.0.0.4:2379", Discovered: true})
 	page := render(t, c)
 	expect(t, page.state(), "healthy")
 	expect(t, page.row("https://10.0.0.4:2379")["State"], "not asked yet")
 }
 
-func TestLandingStale(t *testing.T) {
+func TestStale(t *testing.T) {
 	for age, want := range map[time.Duration]string{2 * time.Minute: "healthy", 14*time.Minute + 5*time.Second: "healthy (stale)", -time.Hour: "healthy"} {
-		c := landingSample(t, "healthy")
-		c.Last.At = landingNow.Add(-age)
+		c := loadSample(t, "healthy")
+		c.Last.At = sampleNow.Add(-age)
 		page := render(t, c)
 		if got := page.state(); got != want {
 			t.Errorf("%s old: got %q, want %q", age, got, want)
@@ -124,22 +124,22 @@ func TestLandingStale(t *testing.T) {
 	}
 }
 
-func TestLandingClocks(t *testing.T) {
-	skews := func(a, b, c string) landingCluster {
-		return landingSample(t, "healthy", `skew_seconds{url="`+first+`"} 0.0004`, `skew_seconds{url="`+first+`"} `+a,
+func TestClocks(t *testing.T) {
+	skews := func(a, b, c string) Cluster {
+		return loadSample(t, "healthy", `skew_seconds{url="`+first+`"} 0.0004`, `skew_seconds{url="`+first+`"} `+a,
 			`skew_seconds{url="`+second+`"} -0.0012`, `skew_seconds{url="`+second+`"} `+b, `skew_seconds{url="`+third+`"} 0.0021`, `skew_seconds{url="`+third+`"} `+c)
 	}
 	expect(t, render(t, skews("0", "-2.5", "0")).findings(), "Clock is more than a second off "+second+" (etcd-2): −2.5 s ± 1.5 ms", "!10.0.0.1")
 	expect(t, render(t, skews("2.5", "2.6", "2.4")).findings(), "the exporter's own is wrong", "!more than a second off")
 	expect(t, render(t, skews("2.5", "-2.5", "9")).findings(), "Clock is more than a second off")
 	// The first sample may be half a second wide: 1.2 s is then not sure to be above 1 s.
-	wide := landingSample(t, "healthy", `skew_seconds{url="`+first+`"} 0.0004`, `skew_seconds{url="`+first+`"} 1.2`, `error_seconds{url="`+first+`"} 0.002`, `error_seconds{url="`+first+`"} 0.5`)
+	wide := loadSample(t, "healthy", `skew_seconds{url="`+first+`"} 0.0004`, `skew_seconds{url="`+first+`"} 1.2`, `error_seconds{url="`+first+`"} 0.002`, `error_seconds{url="`+first+`"} 0.5`)
 	if got := render(t, wide).findings(); got != "" {
 		t.Errorf("a skew that may be small is reported: %s", got)
 	}
 }
 
-func TestLandingCertificates(t *testing.T) {
+func TestCertificates(t *testing.T) {
 	const made = "1824865620"
 	for left, want := range map[time.Duration]struct{ level, text string }{
 		-49 * time.Hour: {"bad", "expired 2 days ago"},
@@ -150,16 +150,16 @@ func TestLandingCertificates(t *testing.T) {
 		30*day - 1e9:    {"warning", "in 29 days"},
 		30 * day:        {"good", "in 30 days"},
 	} {
-		at := fmt.Sprint(landingNow.Add(left).Unix())
-		r := newReadings(landingSample(t, "healthy", made, at).Last)
-		c := newCertificate(r, landingNow, "server", first)
+		at := fmt.Sprint(sampleNow.Add(left).Unix())
+		r := newReadings(loadSample(t, "healthy", made, at).Last)
+		c := newCertificate(r, sampleNow, "server", first)
 		if c.Level.String() != want.level || !strings.HasPrefix(strings.ReplaceAll(c.Text, "\u00a0", " "), want.text) {
 			t.Errorf("%s left: got %s %q, want %s %q", left, c.Level, c.Text, want.level, want.text)
 		}
 	}
-	plain := landingSample(t, "healthy", "https://10.0.0.1", "http://10.0.0.1")
+	plain := loadSample(t, "healthy", "https://10.0.0.1", "http://10.0.0.1")
 	plain.Endpoints[0].URL = "http://10.0.0.1:2379"
 	expect(t, render(t, without(plain, "certificate")).row("http://10.0.0.1:2379")["Certificate"], "no TLS")
-	ca := landingSample(t, "healthy", "2079313625", fmt.Sprint(landingNow.Add(179*day).Unix()))
+	ca := loadSample(t, "healthy", "2079313625", fmt.Sprint(sampleNow.Add(179*day).Unix()))
 	expect(t, render(t, ca).findings(), "Warning: CA expires soon CN=etcd-ca: in 179 days")
 }

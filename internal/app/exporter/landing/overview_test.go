@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package exporter
+package landing
 
 import (
 	"fmt"
@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-func TestLandingHundred(t *testing.T) {
-	clusters := slices.Repeat([]landingCluster{landingSample(t, "healthy")}, 100)
-	clusters[5] = landingSample(t, "healthy")
-	clusters[5].Last.At = landingNow.Add(-time.Hour)
+func TestHundred(t *testing.T) {
+	clusters := slices.Repeat([]Cluster{loadSample(t, "healthy")}, 100)
+	clusters[5] = loadSample(t, "healthy")
+	clusters[5].Last.At = sampleNow.Add(-time.Hour)
 	clusters[17].Last = nil
-	clusters[41], clusters[99] = landingSample(t, "no_leader"), landingSample(t, "bad_night")
+	clusters[41], clusters[99] = loadSample(t, "no_leader"), loadSample(t, "bad_night")
 	for i, c := range clusters {
 		c.Name = fmt.Sprintf("prod-%02d", i)
 		clusters[i] = c
@@ -46,8 +46,8 @@ func TestLandingHundred(t *testing.T) {
 }
 
 // TestLandingFew: up to three clusters need no table of contents.
-func TestLandingFew(t *testing.T) {
-	bad, well := landingSample(t, "bad_night"), landingSample(t, "healthy")
+func TestFew(t *testing.T) {
+	bad, well := loadSample(t, "bad_night"), loadSample(t, "healthy")
 	well.Name = "well"
 	page := render(t, well, bad, well)
 	if len(page.all("table", "overview")) != 0 {
@@ -63,8 +63,8 @@ func TestLandingFew(t *testing.T) {
 
 // TestLandingMarkup: ids are unique, every symbol exists, and nothing on the page
 // is what its policy forbids.
-func TestLandingMarkup(t *testing.T) {
-	a, b := landingSample(t, "bad_night"), landingSample(t, "healthy")
+func TestMarkup(t *testing.T) {
+	a, b := loadSample(t, "bad_night"), loadSample(t, "healthy")
 	b.Name = "b"
 	page := render(t, a, b)
 	ids := map[string]bool{}

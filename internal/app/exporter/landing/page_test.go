@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package exporter
+package landing
 
 import (
 	"bytes"
@@ -26,8 +26,8 @@ import (
 	"github.com/etcdops/etcdops/internal/etcd"
 )
 
-// landingNow is the instant that the files in testdata/landing were made for.
-var landingNow = time.Date(2026, 11, 24, 3, 7, 0, 0, time.UTC)
+// sampleNow is the instant that the files in testdata/landing were made for.
+var sampleNow = time.Date(2026, 11, 24, 3, 7, 0, 0, time.UTC)
 
 const (
 	first  = "https://10.0.0.1:2379"
@@ -35,9 +35,9 @@ const (
 	third  = "https://10.0.0.3:2379"
 )
 
-// landingSample is a cluster as testdata tells it; edits are texts and what they
+// loadSample is a cluster as testdata tells it; edits are texts and what they
 // are replaced with, in turn. A text that is not there fails the test.
-func landingSample(t *testing.T, file string, edits ...string) landingCluster {
+func loadSample(t *testing.T, file string, edits ...string) Cluster {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", "landing", file+".prom"))
 	if err != nil {
@@ -50,7 +50,7 @@ func landingSample(t *testing.T, file string, edits ...string) landingCluster {
 		}
 		scrape = strings.ReplaceAll(scrape, edits[i], edits[i+1])
 	}
-	return landingCluster{
+	return Cluster{
 		Name:      "default",
 		Endpoints: []etcd.Endpoint{{URL: first}, {URL: second}, {URL: third, Discovered: true}},
 		Last:      parseResult(t, scrape),
@@ -64,7 +64,7 @@ func parseResult(t *testing.T, scrape string) *collector.Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &collector.Result{At: landingNow.Add(-12 * time.Second), Took: 15300 * time.Microsecond}
+	r := &collector.Result{At: sampleNow.Add(-12 * time.Second), Took: 15300 * time.Microsecond}
 	for _, f := range families {
 		r.Families = append(r.Families, f)
 	}
@@ -72,7 +72,7 @@ func parseResult(t *testing.T, scrape string) *collector.Result {
 }
 
 // without drops the metrics whose names begin so.
-func without(c landingCluster, prefixes ...string) landingCluster {
+func without(c Cluster, prefixes ...string) Cluster {
 	kept := *c.Last
 	kept.Families = slices.DeleteFunc(slices.Clone(c.Last.Families), func(f *dto.MetricFamily) bool {
 		return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(f.GetName(), "etcdops_"+p) })
@@ -88,10 +88,10 @@ type landing struct {
 	root *html.Node
 }
 
-func render(t *testing.T, clusters ...landingCluster) landing {
+func render(t *testing.T, clusters ...Cluster) landing {
 	t.Helper()
 	var page bytes.Buffer
-	if err := landingPage(&page, landingNow, "1.2.3", clusters, len(clusters) == 1); err != nil {
+	if err := Write(&page, sampleNow, "1.2.3", clusters, len(clusters) == 1); err != nil {
 		t.Fatal(err)
 	}
 	root, err := html.Parse(bytes.NewReader(page.Bytes()))
@@ -184,8 +184,8 @@ func expect(t *testing.T, got string, wanted ...string) {
 	}
 }
 
-func TestLandingHealthy(t *testing.T) {
-	page := render(t, landingSample(t, "healthy"))
+func TestHealthy(t *testing.T) {
+	page := render(t, loadSample(t, "healthy"))
 	expect(t, page.state(), "healthy")
 	expect(t, words(page.all("title", "")[0]), "✔ default: healthy – etcd_exporter")
 	expect(t, words(page.all("p", "scrape")[0]), "scraped 12 s ago in 15.3 ms")
@@ -213,8 +213,8 @@ func TestLandingHealthy(t *testing.T) {
 	expect(t, words(page.root), third+" discovered", "!known issue")
 }
 
-func TestLandingBadNight(t *testing.T) {
-	page := render(t, landingSample(t, "bad_night"))
+func TestBadNight(t *testing.T) {
+	page := render(t, loadSample(t, "bad_night"))
 	expect(t, page.state(), "NOSPACE alarm")
 	expect(t, words(page.all("title", "")[0]), "✖ default: NOSPACE alarm")
 	want := strings.Join([]string{
@@ -251,8 +251,8 @@ func TestLandingBadNight(t *testing.T) {
 	expect(t, page.row(second)["Clock"], "+2.5 s ± 4 ms ahead of the exporter")
 }
 
-func TestLandingLinks(t *testing.T) {
-	one := landingSample(t, "healthy")
+func TestLinks(t *testing.T) {
+	one := loadSample(t, "healthy")
 	two := one
 	two.Name, two.Endpoints = "b&c d", []etcd.Endpoint{{URL: "https://[fd00::1%25eth0]:2379"}}
 	links := func(page landing) (hrefs []string) {
@@ -284,10 +284,10 @@ func TestLandingLinks(t *testing.T) {
 	}
 }
 
-func TestLandingHeaders(t *testing.T) {
+func TestHeaders(t *testing.T) {
 	h := http.Header{}
-	landingHeaders(h)
-	page := render(t, landingSample(t, "bad_night"))
+	Headers(h)
+	page := render(t, loadSample(t, "bad_night"))
 	sum := sha256.Sum256([]byte(page.all("style", "")[0].FirstChild.Data))
 	expect(t, h.Get("Content-Security-Policy"), "default-src 'none'; style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"';", "frame-ancestors 'none'", "!unsafe")
 	for name, want := range map[string]string{
