@@ -29,8 +29,11 @@ func unpack(ctx context.Context, work, version, program string) (string, error) 
 		}
 	}
 	found, err := filepath.Glob(filepath.Join(work, name+"_*.deb"))
-	if err != nil || len(found) != 1 {
-		return "", fmt.Errorf("found %d packages of %s, want 1 (%v)", len(found), name, err)
+	if err != nil {
+		return "", err
+	}
+	if len(found) != 1 {
+		return "", fmt.Errorf("found %d packages of %s, want 1", len(found), name)
 	}
 	if base := filepath.Base(found[0]); !strings.HasPrefix(base, name+"_"+version+"-") {
 		return "", fmt.Errorf("this distribution offers %s, not %s", base, version)

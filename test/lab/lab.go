@@ -163,7 +163,7 @@ func (l *Lab) Close() error {
 	for _, client := range clients {
 		client.Close()
 	}
-	failed := make([]error, len(members))
+	failed := make([]error, len(members)+1)
 	var ended sync.WaitGroup
 	for i, m := range members {
 		ended.Go(func() { failed[i] = m.Kill() })
@@ -171,7 +171,7 @@ func (l *Lab) Close() error {
 	ended.Wait()
 	l.spawner.close()
 	if l.options.Dir == "" && l.dir != "" {
-		failed = append(failed, os.RemoveAll(l.dir))
+		failed[len(members)] = os.RemoveAll(l.dir)
 	}
 	return errors.Join(failed...)
 }

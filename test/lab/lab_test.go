@@ -67,6 +67,7 @@ func outsider(t *testing.T, l *lab.Lab, change func(*clientv3.Config)) *clientv3
 }
 
 func TestEmbeddedClusterOverMTLS(t *testing.T) {
+	t.Parallel()
 	began := time.Now()
 	l := start(t, lab.Options{})
 	if took := time.Since(began); took > 20*time.Second {
@@ -98,6 +99,7 @@ func memberByName(l *lab.Lab, name string) *lab.Member {
 }
 
 func TestClientWithoutCertificateIsRefused(t *testing.T) {
+	t.Parallel()
 	l := start(t, lab.Options{Members: 1})
 	client := outsider(t, l, func(c *clientv3.Config) { c.TLS.Certificates = nil })
 	ctx, cancel := context.WithTimeout(patient(t), time.Second)
@@ -108,6 +110,7 @@ func TestClientWithoutCertificateIsRefused(t *testing.T) {
 }
 
 func TestEveryVersionInEveryMode(t *testing.T) {
+	t.Parallel()
 	modes := map[string]lab.TLSMode{"mTLS": lab.MTLS, "server TLS": lab.ServerTLS, "plain": lab.Plain}
 	for _, version := range []string{lab.Embedded, "3.4.23", "3.5.35", "3.6.16", "3.7.3"} {
 		for name, mode := range modes {
@@ -121,6 +124,7 @@ func TestEveryVersionInEveryMode(t *testing.T) {
 }
 
 func TestEmbeddedMemberRestarts(t *testing.T) {
+	t.Parallel()
 	l := start(t, lab.Options{})
 	ctx := patient(t)
 	leader, err := l.Leader(ctx)
@@ -136,6 +140,7 @@ func TestEmbeddedMemberRestarts(t *testing.T) {
 }
 
 func TestPauseKillAndRestart(t *testing.T) {
+	t.Parallel()
 	l := start(t, lab.Options{Version: "3.6.16"})
 	ctx := patient(t)
 	m := l.Member(2)
@@ -155,7 +160,7 @@ func TestPauseKillAndRestart(t *testing.T) {
 	must(t, err)
 
 	must(t, m.Pause(), m.Kill())
-	if conn, err := net.DialTimeout("tcp", hostOf(t, m.ClientURL()), time.Second); err == nil {
+	if conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", hostOf(t, m.ClientURL())); err == nil {
 		conn.Close()
 		t.Error("a killed member accepts connections")
 	}
@@ -164,6 +169,7 @@ func TestPauseKillAndRestart(t *testing.T) {
 }
 
 func TestWaitReadyWithoutQuorum(t *testing.T) {
+	t.Parallel()
 	l := start(t, lab.Options{Version: "3.7.3"})
 	must(t, l.Member(0).Kill(), l.Member(1).Kill())
 	short, cancel := context.WithTimeout(patient(t), time.Second)
@@ -183,6 +189,7 @@ func hostOf(t *testing.T, text string) string {
 }
 
 func TestCloseLeavesNothing(t *testing.T) {
+	t.Parallel()
 	l := start(t, lab.Options{Version: "3.5.35"})
 	must(t, l.Member(0).Pause(), l.Member(1).Kill())
 	var pids []int
@@ -202,6 +209,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 }
 
 func TestGivenDirectoryStays(t *testing.T) {
+	t.Parallel()
 	options := lab.Options{Members: 1, Dir: t.TempDir()}
 	l := start(t, options)
 	must(t, l.Close())
@@ -215,6 +223,7 @@ func TestGivenDirectoryStays(t *testing.T) {
 }
 
 func TestStartErrorTellsTheMembersLastWords(t *testing.T) {
+	t.Parallel()
 	_, err := lab.Start(patient(t), lab.Options{Version: "3.6.16", Members: 1, Args: []string{"--no-such-flag"}})
 	if err == nil || !strings.Contains(err.Error(), "no-such-flag") {
 		t.Errorf("error %v does not name the flag", err)
@@ -222,8 +231,9 @@ func TestStartErrorTellsTheMembersLastWords(t *testing.T) {
 }
 
 func TestTakenPortFails(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{lab.Embedded, "3.7.3"} {
-		held, err := net.Listen("tcp", "127.0.0.1:0")
+		held, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		must(t, err)
 		port := held.Addr().(*net.TCPAddr).Port
 		_, err = lab.Start(patient(t), lab.Options{Version: version, Members: 1, BasePort: port})
@@ -235,6 +245,7 @@ func TestTakenPortFails(t *testing.T) {
 }
 
 func TestUnusableOptions(t *testing.T) {
+	t.Parallel()
 	for name, options := range map[string]lab.Options{
 		"flags of embedded members": {Args: []string{"--pre-vote"}},
 		"clock of embedded members": {Member: map[int]lab.MemberOptions{0: {ClockSkew: time.Second}}},

@@ -13,6 +13,7 @@ import (
 )
 
 func TestLoadWritesAsManyKeysAsAsked(t *testing.T) {
+	t.Parallel()
 	l := start(t, lab.Options{Members: 1})
 	ctx := patient(t)
 	must(t, l.Load(ctx, lab.LoadOptions{Keys: 1234, Events: 567, Seed: 7}))
@@ -38,6 +39,7 @@ func TestLoadWritesAsManyKeysAsAsked(t *testing.T) {
 }
 
 func TestLoadIsRepeatable(t *testing.T) {
+	t.Parallel()
 	var texts [2][]string
 	for i := range texts {
 		l := start(t, lab.Options{Members: 1, TLS: lab.Plain})
@@ -57,6 +59,7 @@ func TestLoadIsRepeatable(t *testing.T) {
 }
 
 func TestWriteConfig(t *testing.T) {
+	t.Parallel()
 	l := start(t, lab.Options{Members: 1, Member: map[int]lab.MemberOptions{0: {GRPCOnly: true}}})
 	name, err := l.WriteConfig(&lab.User{Name: "reader", Password: "secret", Prefix: "/registry/"})
 	must(t, err)

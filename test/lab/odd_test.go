@@ -21,6 +21,7 @@ import (
 )
 
 func TestLearner(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{lab.Embedded, "3.4.23", "3.6.16"} {
 		t.Run(version, func(t *testing.T) {
 			l := start(t, lab.Options{Version: version})
@@ -36,6 +37,7 @@ func TestLearner(t *testing.T) {
 }
 
 func TestUnstarted(t *testing.T) {
+	t.Parallel()
 	l := start(t, lab.Options{Version: "3.5.35"})
 	ctx := patient(t)
 	id, peerURL, err := l.AddUnstarted(ctx)
@@ -56,6 +58,7 @@ func TestUnstarted(t *testing.T) {
 }
 
 func TestAuth(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{lab.Embedded, "3.4.23", "3.5.35", "3.6.16"} {
 		t.Run(version, func(t *testing.T) {
 			l := start(t, lab.Options{Version: version})
@@ -77,6 +80,7 @@ func TestAuth(t *testing.T) {
 }
 
 func TestLearnerWithAuth(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []lab.TLSMode{lab.MTLS, lab.ServerTLS, lab.Plain} {
 		for _, version := range []string{lab.Embedded, "3.4.23", "3.5.35"} {
 			l := start(t, lab.Options{Version: version, Members: 1, TLS: mode})
@@ -89,6 +93,7 @@ func TestLearnerWithAuth(t *testing.T) {
 }
 
 func TestCertificateNamesTheUser(t *testing.T) {
+	t.Parallel()
 	l := start(t, lab.Options{Members: 1})
 	ctx := patient(t)
 	must(t, l.EnableAuth(ctx, "rootsecret", lab.User{Name: "reader", Prefix: "/registry/"}))
@@ -102,9 +107,14 @@ func TestCertificateNamesTheUser(t *testing.T) {
 }
 
 func TestNoSpace(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{lab.Embedded, "3.4.23", "3.5.35", "3.6.16", "3.7.3"} {
 		t.Run(version, func(t *testing.T) {
-			l := start(t, lab.Options{Version: version, QuotaBytes: 16 << 20})
+			options := lab.Options{Version: version, QuotaBytes: 16 << 20, Members: 1}
+			if version == "3.6.16" {
+				options.Members = 3
+			}
+			l := start(t, options)
 			ctx := patient(t)
 			must(t, l.FillToNoSpace(ctx))
 			client, err := l.Client()
@@ -120,6 +130,7 @@ func TestNoSpace(t *testing.T) {
 }
 
 func TestClockSkew(t *testing.T) {
+	t.Parallel()
 	skews := map[int]time.Duration{0: 0, 1: 90 * time.Second, 2: -2500 * time.Millisecond}
 	options := lab.Options{Version: "3.6.16", Member: map[int]lab.MemberOptions{}}
 	for i, skew := range skews {
@@ -155,6 +166,7 @@ func dateOf(t *testing.T, l *lab.Lab, base string) time.Time {
 }
 
 func TestGRPCOnlyClientPort(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{lab.Embedded, "3.5.35", "3.6.16", "3.7.3"} {
 		t.Run(version, func(t *testing.T) {
 			l := start(t, lab.Options{Version: version, Members: 1, Member: map[int]lab.MemberOptions{0: {GRPCOnly: true}}})
@@ -177,6 +189,7 @@ func TestGRPCOnlyClientPort(t *testing.T) {
 }
 
 func TestHostileAdvertisedURL(t *testing.T) {
+	t.Parallel()
 	hostile := "http://169.254.169.254:80"
 	l := start(t, lab.Options{Member: map[int]lab.MemberOptions{1: {Advertise: []string{hostile}}}})
 	members, err := outsider(t, l, nil).MemberList(patient(t))
@@ -189,6 +202,7 @@ func TestHostileAdvertisedURL(t *testing.T) {
 }
 
 func TestOddServerCertificates(t *testing.T) {
+	t.Parallel()
 	odd := map[int]lab.ServerCert{
 		0: {Spec: pki.Spec{NotAfter: time.Now().Add(-time.Hour)}},
 		1: {Foreign: true},
@@ -240,6 +254,7 @@ func handshake(t *testing.T, l *lab.Lab, i int, serverName string) error {
 }
 
 func TestMixedVersions(t *testing.T) {
+	t.Parallel()
 	l := start(t, lab.Options{Version: "3.6.16", Member: map[int]lab.MemberOptions{0: {Version: "3.5.35"}}})
 	status, err := outsider(t, l, nil).Status(patient(t), l.Member(0).ClientURL())
 	must(t, err)

@@ -39,7 +39,7 @@ func freePort() (int, net.Listener, error) {
 	var last error
 	for range 100 {
 		port := lowestPort + rand.IntN(highestPort-lowestPort)
-		held, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		held, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
 		if err == nil {
 			return port, held, nil
 		}

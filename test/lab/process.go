@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -29,11 +30,12 @@ func startProcess(s settings, spawner *spawner) (runner, error) {
 		return nil, err
 	}
 	defer log.Close() // the child has its own
-	cmd := exec.Command(s.binary, append(s.flags(), s.args...)...)
-	cmd.Dir = filepath.Dir(s.dataDir)
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = s.environment(os.Environ())
-	cmd.SysProcAttr = childAttributes()
+	// No context ends it: a member outlives the call that starts it.
+	cmd := &exec.Cmd{
+		Path: s.binary, Args: slices.Concat([]string{s.binary}, s.flags(), s.args),
+		Dir: filepath.Dir(s.dataDir), Env: s.environment(os.Environ()),
+		Stdout: log, Stderr: log, SysProcAttr: childAttributes(),
+	}
 	if err := spawner.start(cmd); err != nil {
 		return nil, err
 	}

@@ -97,8 +97,9 @@ func (l *Lab) ForeignCA() *pki.CA {
 	return l.secrets.foreign
 }
 
-// CAFile, ClientCert and ClientKey are the files that a client of this lab
-// needs; empty where it needs none. Replace them with pki.Pair.Write.
+// CAFile names the authority that clients must trust. It and the files of
+// ClientCert and ClientKey are empty for a client that needs none; replace them
+// with pki.WriteFile and pki.Pair.Write.
 func (l *Lab) CAFile() string { return l.secretFile("ca.crt") }
 
 // ForeignCAFile is the file of ForeignCA.
