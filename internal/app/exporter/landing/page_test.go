@@ -39,7 +39,7 @@ const (
 // are replaced with, in turn. A text that is not there fails the test.
 func loadSample(t *testing.T, file string, edits ...string) Cluster {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", "landing", file+".prom"))
+	text, err := os.ReadFile(filepath.Join("testdata", file+".prom"))
 	if err != nil {
 		t.Fatal(err)
 	}
