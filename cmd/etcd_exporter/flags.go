@@ -145,7 +145,7 @@ func (f *flags) parse(args []string) (exporter.Options, error) {
 	}
 	o.Logger = newLogger(f.stderr, f.level, f.format)
 	f.warnComing()
-	return *o, errors.Join(f.checkConfigFile(), f.checkTimes(), f.checkExternalURL())
+	return *o, errors.Join(f.checkConfigFile(), f.checkProbeKey(), f.checkTimes(), f.checkExternalURL())
 }
 
 // checkConfigFile refuses flags that a configuration file would make meaningless.
@@ -169,6 +169,13 @@ func (f *flags) checkConfigFile() error {
 	return fmt.Errorf("--config.file can not go together with %s: put it into the file", strings.Join(both, ", "))
 }
 
+func (f *flags) checkProbeKey() error {
+	if *f.set["etcd.probe-key"] && f.options.Flags.ProbeKey == "" {
+		return errors.New("--etcd.probe-key is empty: name a key that may be read; it need not exist")
+	}
+	return nil
+}
+
 func (f *flags) checkTimes() error {
 	if f.options.ScrapeTimeout < 10*time.Millisecond {
 		return fmt.Errorf("--scrape.timeout=%s is too short, give at least 10ms", f.options.ScrapeTimeout)
@@ -185,7 +192,7 @@ func (f *flags) checkExternalURL() error {
 	}
 	u, err := url.Parse(f.external)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("--web.external-url=%.200q is not of the form http://host:port or https://host:port", f.external)
+		return errors.New("--web.external-url is not of the form http://host:port or https://host:port") // it may hold a password
 	}
 	f.options.ExternalURL = u
 	return nil

@@ -62,6 +62,7 @@ func TestBadCommandLines(t *testing.T) {
 		"--config.file=a --etcd.discover":        "--etcd.discover",
 		"--config.file=a --backup.path=b":        "--backup.path",
 		"--config.file=":                         "--config.file",
+		"--etcd.probe-key=":                      "--etcd.probe-key",
 		"argument":                               "argument",
 		"--config.file=/nonexistent/etcdops.yml": "/nonexistent/etcdops.yml",
 		"--etcd.endpoints=10.0.0.1:2379":         "--etcd.endpoints",

@@ -44,7 +44,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // check is --config.check.
 func check(options exporter.Options, stdout, stderr io.Writer) int {
-	validated, err := exporter.Load(options)
+	validated, err := exporter.Check(options)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1

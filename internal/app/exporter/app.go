@@ -60,8 +60,20 @@ type app struct {
 	natives  *semaphore.Weighted
 }
 
-// Load reads the configuration that the options name and checks it.
-func Load(o Options) (*config.Validated, error) {
+// Check reads all that the program starts with and says what is wrong.
+func Check(o Options) (*config.Validated, error) {
+	validated, err := load(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := web.Validate(*o.Web.WebConfigFile); err != nil { // else it shows only once the port is open
+		return nil, fmt.Errorf("--web.config.file: %w", err)
+	}
+	return validated, nil
+}
+
+// load reads the configuration that the options name and checks it.
+func load(o Options) (*config.Validated, error) {
 	if o.ConfigFile != "" {
 		return config.Load(o.ConfigFile)
 	}
@@ -71,7 +83,7 @@ func Load(o Options) (*config.Validated, error) {
 // Run serves until ctx ends. Each receive from reload reads the configuration
 // again.
 func Run(ctx context.Context, o Options, reload <-chan struct{}) error {
-	validated, err := Load(o)
+	validated, err := Check(o)
 	if err != nil {
 		return err
 	}
@@ -156,7 +168,7 @@ func (a *app) serve(ctx context.Context, stop context.CancelFunc, reload <-chan 
 
 // reload reads the configuration again; a bad one leaves everything as it is.
 func (a *app) reload() error {
-	validated, err := Load(a.options)
+	validated, err := load(a.options)
 	if err == nil {
 		err = a.fleet.apply(a.life, validated)
 	}

@@ -50,7 +50,7 @@ func (a *app) native(w http.ResponseWriter, r *http.Request) {
 
 func (a *app) stream(ctx context.Context, w http.ResponseWriter, r *http.Request, c *cluster, endpoint string) {
 	encoding := ""
-	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
 		encoding = "gzip"
 	}
 	resp, err := c.etcd.Metrics(ctx, endpoint, encoding)
@@ -76,6 +76,18 @@ func (a *app) stream(ctx context.Context, w http.ResponseWriter, r *http.Request
 		a.log.Debug("streaming of a member's metrics broke off", "cluster", c.config.Name, "url", endpoint, "err", err)
 		panic(http.ErrAbortHandler) // net/http's way to let the scraper see a cut answer as one
 	}
+}
+
+// acceptsGzip reads an Accept-Encoding header; "gzip;q=0" refuses it.
+func acceptsGzip(header string) bool {
+	for part := range strings.SplitSeq(header, ",") {
+		coding, weight, _ := strings.Cut(part, ";")
+		if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+			_, q, weighted := strings.Cut(weight, "=")
+			return !weighted || strings.Trim(q, "0. ") != ""
+		}
+	}
+	return false
 }
 
 func isTimeout(err error) bool {

@@ -9,6 +9,17 @@ import (
 	"time"
 )
 
+func TestAcceptsGzip(t *testing.T) {
+	for header, want := range map[string]bool{
+		"": false, "gzip": true, "deflate, GZIP": true, "gzip;q=0": false, "gzip; q=0.0": false,
+		"gzip;q=0.5, br": true, "identity": false, "xgzip": false,
+	} {
+		if got := acceptsGzip(header); got != want {
+			t.Errorf("%q: %v", header, got)
+		}
+	}
+}
+
 func TestTimeout(t *testing.T) {
 	a := &app{options: Options{ScrapeTimeout: 5 * time.Second, TimeoutOffset: 250 * time.Millisecond}}
 	for header, want := range map[string]time.Duration{
