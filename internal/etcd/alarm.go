@@ -4,13 +4,15 @@ package etcd
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // alarmText is how protobuf prints an AlarmMember. The spaces differ by version
-// (3.7 prints two) and by build, the order of the fields is fixed.
-var alarmText = regexp.MustCompile(`^\s*memberID:\s*"?(\d+)"?[\s,]+alarm:\s*"?(\w+)"?\s*$`)
+// (3.7 prints two) and by build, the order of the fields is fixed. An id of 0 is
+// left out: a corruption whose member etcd could not find has none.
+var alarmText = regexp.MustCompile(`^\s*(?:memberID:\s*"?(\d+)"?[\s,]+)?alarm:\s*"?(\w+)"?\s*$`)
 
 // otherErrors are the texts in Status.errors that are no alarm.
 var otherErrors = []string{"etcdserver: no leader"}
@@ -35,19 +37,20 @@ func parseAlarm(text string) (Alarm, bool) {
 	if m == nil {
 		return Alarm{}, false
 	}
-	id, err := strconv.ParseUint(m[1], 10, 64)
-	if err != nil || (m[2] != AlarmNoSpace && m[2] != AlarmCorrupt) {
+	if m[2] != AlarmNoSpace && m[2] != AlarmCorrupt {
 		return Alarm{}, false
 	}
-	return Alarm{MemberID: id, Type: m[2]}, true
+	alarm := Alarm{Type: m[2]}
+	if m[1] != "" {
+		var err error
+		if alarm.MemberID, err = strconv.ParseUint(m[1], 10, 64); err != nil {
+			return Alarm{}, false
+		}
+	}
+	return alarm, true
 }
 
 func isOtherError(text string) bool {
 	text = strings.TrimSpace(text)
-	for _, known := range otherErrors {
-		if text == known {
-			return true
-		}
-	}
-	return text == ""
+	return text == "" || slices.Contains(otherErrors, text)
 }

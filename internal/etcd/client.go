@@ -6,14 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
@@ -22,13 +20,15 @@ import (
 )
 
 const (
-	// maxAnswer bounds one gRPC answer. The largest that is asked for is a member
-	// list; clientv3's own bound is 2 GiB.
-	maxAnswer = 4 << 20
+	// maxAnswer bounds one gRPC answer in bytes. The largest that is asked for is
+	// a member list.
+	maxAnswer = 1 << 20
 	// connBuffer is gRPC's read and write buffer a connection (its default is
 	// 32 KiB each): our answers are small, and there may be hundreds of endpoints.
 	connBuffer = 4 << 10
 )
+
+var errClosed = errors.New("client is closed")
 
 // Client asks one endpoint. It keeps one gRPC connection, made at the first
 // question and made anew when it broke, hung, or when the secrets changed.
@@ -37,19 +37,34 @@ type Client struct {
 	cfg    *Config
 	dialer *dialer
 	http   *httpSide
-	busy   chan struct{} // holds one token while a connection is being made
+	local  bool // discovered, of a member on our own host
 
-	mu   sync.Mutex
-	live *connection
-	shut bool
+	mu     sync.Mutex
+	live   *connection
+	making *making // nil while nobody makes a connection
+	shut   bool
 }
 
 // connection is a gRPC connection that was seen to work.
 type connection struct {
-	client  *clientv3.Client
-	token   *token
-	version int        // of the secrets it was made with
-	auth    sync.Mutex // held while a token is fetched
+	client   *clientv3.Client
+	token    *token
+	version  int                       // of the secrets it was made with
+	heard    atomic.Pointer[time.Time] // when the newest answer came; nil: none yet
+	renewing chan struct{}             // holds one token while an auth token is fetched
+}
+
+func (c *connection) usable(version int) bool {
+	return c != nil && c.version == version && c.client.ActiveConnection().GetState() == connectivity.Ready
+}
+
+// making is a connection on its way: whoever needs one meanwhile waits for it,
+// and shares its failure, so that a wrong password is tried once and not by each
+// of the questions of a scrape.
+type making struct {
+	done chan struct{}
+	conn *connection
+	err  error
 }
 
 // newClient makes a client; it talks to nobody yet. allowed checks the addresses
@@ -60,68 +75,112 @@ func newClient(u *url.URL, cfg *Config, s *secrets, allowed func(netip.Addr) err
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{url: u, cfg: cfg, dialer: d, http: side, busy: make(chan struct{}, 1)}
-	return c, nil
+	return &Client{url: u, cfg: cfg, dialer: d, http: side}, nil
 }
 
 // connect gives a working connection, within ctx. The error is typed: a refused
 // connection is told at once, not after the deadline.
 func (c *Client) connect(ctx context.Context) (*connection, error) {
-	select { // one maker at a time; the others get what it made
-	case c.busy <- struct{}{}:
-		defer func() { <-c.busy }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	_, _, version, err := c.dialer.secrets.current()
-	if err != nil {
-		return nil, err
-	}
-	if live := c.current(); live != nil {
-		if live.version == version && live.client.ActiveConnection().GetState() == connectivity.Ready {
-			return live, nil
+	for {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
-		c.drop(live)
+		_, _, version, err := c.dialer.secrets.current()
+		if err != nil {
+			return nil, err
+		}
+		live, m, mine, err := c.join(version)
+		switch {
+		case err != nil:
+			return nil, err
+		case live != nil:
+			return live, nil
+		case mine:
+			conn, err := c.make(ctx, version)
+			return c.made(m, conn, err)
+		}
+		select {
+		case <-m.done:
+			if m.err == nil || !isEnded(m.err) {
+				return m.conn, m.err
+			}
+			// Only its maker's time was up: ours is not.
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
-	made, err := c.make(ctx, version)
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.shut {
-		_ = made.client.Close()
-		return nil, errors.New("client is closed")
-	}
-	c.live = made
-	return made, nil
 }
 
-func (c *Client) current() *connection {
+// join gives the live connection, or the one that is being made. mine says that
+// the caller is the one to make it.
+func (c *Client) join(version int) (live *connection, m *making, mine bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.live
+	switch {
+	case c.shut:
+		return nil, nil, false, errClosed
+	case c.live.usable(version):
+		return c.live, nil, false, nil
+	case c.making != nil:
+		return nil, c.making, false, nil
+	}
+	if c.live != nil {
+		_ = c.live.client.Close()
+		c.live = nil
+	}
+	c.making = &making{done: make(chan struct{})}
+	return nil, c.making, true, nil
 }
 
-// drop closes a connection, so that the next question makes a new one.
+// made hands a finished connection, or why there is none, to all who wait for it.
+func (c *Client) made(m *making, conn *connection, err error) (*connection, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil && c.shut {
+		_ = conn.client.Close()
+		conn, err = nil, errClosed
+	}
+	m.conn, m.err = conn, err
+	c.live, c.making = conn, nil
+	close(m.done)
+	return conn, err
+}
+
+// drop closes a connection, so that the next question makes a new one. Requests
+// that others have under way on it are asked again by call.
 func (c *Client) drop(old *connection) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.live == old {
 		c.live = nil
 	}
-	if old != nil {
-		_ = old.client.Close()
+	_ = old.client.Close()
+}
+
+// giveUp drops the connection unless an answer came over it since that instant:
+// it may lead nowhere any more, and TCP would need minutes to find out.
+func (c *Client) giveUp(since time.Time) {
+	c.mu.Lock()
+	live := c.live
+	c.mu.Unlock()
+	if live == nil {
+		return
+	}
+	if heard := live.heard.Load(); heard == nil || heard.Before(since) {
+		c.drop(live)
 	}
 }
 
 // Close ends the client and its connections.
 func (c *Client) Close() {
 	c.mu.Lock()
-	live := c.live
 	c.shut = true
+	live := c.live
+	c.live = nil
 	c.mu.Unlock()
-	c.drop(live)
+	if live != nil {
+		_ = live.client.Close()
+	}
 	c.http.close()
 }
 
@@ -131,30 +190,31 @@ func (c *Client) make(ctx context.Context, version int) (*connection, error) {
 	a := &attempt{dialer: c.dialer}
 	t := &token{secure: c.dialer.tls}
 	client, err := clientv3.New(clientv3.Config{
-		Endpoints:          []string{c.url.String()},
-		Context:            context.WithoutCancel(ctx), // it lives until drop, not until the end of this question
-		Logger:             zap.NewNop(),
-		MaxCallRecvMsgSize: maxAnswer,
-		MaxUnaryRetries:    1, // a question is asked once; call decides on a second try
+		Endpoints:       []string{c.url.String()},
+		Context:         context.WithoutCancel(ctx), // it lives until drop, not until the end of this question
+		Logger:          zap.NewNop(),
+		MaxUnaryRetries: 1, // a question is asked once; call decides on a second try
 		DialOptions: []grpc.DialOption{
 			grpc.WithContextDialer(a.dial),
 			grpc.WithTransportCredentials(handshaker{a}),
 			grpc.WithPerRPCCredentials(t),
+			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer)),
+			grpc.WithMaxHeaderListSize(maxHeader),
 			grpc.WithReadBufferSize(connBuffer),
 			grpc.WithWriteBufferSize(connBuffer),
 			grpc.WithConnectParams(grpc.ConnectParams{
-				Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, MaxDelay: time.Second},
-				MinConnectTimeout: time.Minute, // ctx bounds it
+				Backoff:           backoff.Config{BaseDelay: time.Hour, Multiplier: 1, MaxDelay: time.Hour}, // an attempt dials once
+				MinConnectTimeout: time.Minute,                                                              // ctx bounds it
 			}),
 		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make client: %w", err)
 	}
-	made := &connection{client: client, token: t, version: version}
+	made := &connection{client: client, token: t, version: version, renewing: make(chan struct{}, 1)}
 	err = c.ready(ctx, client.ActiveConnection(), a)
 	if err == nil {
-		err = c.authenticate(ctx, made, "")
+		err = c.firstToken(ctx, made)
 	}
 	if err != nil {
 		_ = client.Close()
@@ -163,7 +223,7 @@ func (c *Client) make(ctx context.Context, version int) (*connection, error) {
 	return made, nil
 }
 
-// ready waits until the connection works or has failed once.
+// ready waits until the connection works or has failed.
 func (c *Client) ready(ctx context.Context, conn *grpc.ClientConn, a *attempt) error {
 	conn.Connect()
 	for {
@@ -172,54 +232,10 @@ func (c *Client) ready(ctx context.Context, conn *grpc.ClientConn, a *attempt) e
 		case connectivity.Ready:
 			return nil
 		case connectivity.TransientFailure, connectivity.Shutdown:
-			err := a.failure()
-			if err == nil {
-				err = errors.New("the endpoint does not answer as a gRPC server")
-			}
-			if !c.dialer.tls && !isDialError(err) && c.dialer.speaksTLS(ctx) {
-				err = errSpeaksTLS
-			}
-			return err
+			return c.dialer.diagnose(ctx, a.failure())
 		}
 		if !conn.WaitForStateChange(ctx, state) {
-			if err := a.failure(); err != nil {
-				return err
-			}
 			return ctx.Err()
 		}
 	}
-}
-
-// authenticate fetches a token, unless another question has already replaced
-// the stale one.
-func (c *Client) authenticate(ctx context.Context, conn *connection, stale string) error {
-	if c.cfg.Username == "" {
-		return nil
-	}
-	conn.auth.Lock()
-	defer conn.auth.Unlock()
-	if conn.token.get() != stale {
-		return nil
-	}
-	_, password, _, err := c.dialer.secrets.current()
-	if err != nil {
-		return err
-	}
-	conn.token.set("")
-	resp, err := pb.NewAuthClient(conn.client.ActiveConnection()).Authenticate(ctx,
-		&pb.AuthenticateRequest{Name: c.cfg.Username, Password: password})
-	if errors.Is(rpctypes.Error(err), rpctypes.ErrAuthNotEnabled) {
-		return nil
-	}
-	if err != nil {
-		return wrap("Authenticate", err)
-	}
-	conn.token.set(resp.GetToken())
-	return nil
-}
-
-// isDialError says whether not even TCP came to be.
-func isDialError(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
 }

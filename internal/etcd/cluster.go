@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"sync"
@@ -40,6 +39,9 @@ func NewCluster(cfg Config) (*Cluster, error) {
 		cfg: cfg, log: cfg.Logger, policy: newPolicy(&cfg),
 		memory: NewMemory(), clients: map[string]*Client{}, refused: map[string]bool{},
 	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
 	c.secrets = &secrets{cfg: &c.cfg}
 	c.reloadSecrets()
 	for _, endpoint := range cfg.Endpoints {
@@ -61,6 +63,10 @@ func (c *Cluster) Name() string { return c.cfg.Name }
 func (c *Cluster) Endpoints() []Endpoint {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.endpointsLocked()
+}
+
+func (c *Cluster) endpointsLocked() []Endpoint {
 	var all []Endpoint
 	for _, u := range c.cfg.Endpoints {
 		all = append(all, Endpoint{URL: u})
@@ -79,8 +85,8 @@ func (c *Cluster) View(ctx context.Context) *View {
 		c.firstList(ctx)
 	}
 	apis := map[Endpoint]API{}
-	endpoints := c.Endpoints()
 	c.mu.Lock()
+	endpoints := c.endpointsLocked()
 	for _, e := range endpoints {
 		apis[e] = c.clients[e.URL]
 	}
@@ -93,11 +99,7 @@ func (c *Cluster) View(ctx context.Context) *View {
 // firstList asks the configured endpoints side by side and takes the first
 // member list that comes, so that even the first scrape sees the whole cluster.
 func (c *Cluster) firstList(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	if deadline, ok := ctx.Deadline(); ok { // half of the time is left for the round itself
-		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
-	}
-	defer cancel()
+	ctx, cancel := share(ctx, 2) // the rest is left for the round itself
 	type answer struct {
 		endpoint Endpoint
 		list     MemberList
@@ -106,73 +108,32 @@ func (c *Cluster) firstList(ctx context.Context) {
 	}
 	endpoints := c.Endpoints()
 	answers := make(chan answer, len(endpoints))
+	var asking sync.WaitGroup
 	for _, e := range endpoints {
 		client := c.Client(e.URL)
-		go func() {
+		asking.Go(func() {
 			list, err := client.MemberList(ctx)
 			a := answer{endpoint: e, list: list, err: err}
 			if err == nil { // who answered decides whether its loopback URLs are ours
 				a.status, _ = client.Status(ctx)
 			}
 			answers <- a
-		}()
+		})
 	}
+	go func() { // the rest go on: the round needs their connections too
+		asking.Wait()
+		cancel()
+	}()
 	for range endpoints {
 		if a := <-answers; a.err == nil {
-			c.discover(a.list, map[string]uint64{a.endpoint.URL: a.status.MemberID})
+			c.memory.keepList(a.list)
+			if a.status.MemberID != 0 {
+				c.memory.keepName(a.endpoint.URL, a.status.MemberID)
+			}
+			c.discover(a.list, c.memory.names())
 			return
 		}
 	}
-}
-
-// discover takes the endpoints over from a member list. named says which member
-// answered at which endpoint.
-func (c *Cluster) discover(list MemberList, named map[string]uint64) {
-	if !c.cfg.Discover {
-		return
-	}
-	loopback := loopbackMembers(named)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return
-	}
-	var found []string
-	for _, member := range list.Members {
-		local := isLocal(member, loopback)
-		for _, advertised := range member.ClientURLs {
-			if u := c.acceptLocked(advertised, member, local); u != "" && !slices.Contains(found, u) && len(found) < maxDiscovered {
-				found = append(found, u)
-			}
-		}
-	}
-	for _, gone := range c.discovered {
-		if !slices.Contains(found, gone) {
-			c.clients[gone].Close()
-			delete(c.clients, gone)
-		}
-	}
-	c.discovered = found
-}
-
-// acceptLocked gives the URL to ask, or "" when it is configured anyway or refused.
-func (c *Cluster) acceptLocked(advertised string, member Member, local bool) string {
-	u, err := c.policy.accept(advertised, local)
-	if err == nil && slices.Contains(c.cfg.Endpoints, u.String()) {
-		return ""
-	}
-	if err == nil && c.clients[u.String()] == nil {
-		allowed := func(addr netip.Addr) error { return c.policy.address(addr, local) }
-		c.clients[u.String()], err = newClient(u, &c.cfg, c.secrets, allowed)
-	}
-	if err == nil {
-		return u.String()
-	}
-	if !c.refused[advertised] && len(c.refused) < maxDiscovered {
-		c.refused[advertised] = true
-		c.log.Warn("client URL of the member list is not used", "member", FormatID(member.ID), "advertised", fmt.Sprintf("%.200q", advertised), "reason", err)
-	}
-	return ""
 }
 
 // Client gives the client of a known endpoint, nil for any other.
@@ -204,12 +165,18 @@ func (c *Cluster) reloadSecrets() {
 	if err != nil {
 		c.log.Warn("secret files can not be used; what was read before stays in force", "err", err)
 	}
-	if changed {
-		c.log.Info("secret files changed; connections are made anew")
+	if !changed {
+		return
+	}
+	c.log.Info("secret files changed; connections are made anew")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, client := range c.clients {
+		client.http.renew()
 	}
 }
 
-// down and up tell the log, and whoever wants to know, of a change.
+// down and up are called with the outcome of each Status. They tell the log, and whoever wants to know, of a change.
 func (c *Cluster) down(e Endpoint, reason Reason, err error) {
 	if !c.memory.goesDown(e.URL, reason) {
 		return

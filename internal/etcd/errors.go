@@ -4,12 +4,10 @@ package etcd
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
-	"os"
 	"syscall"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -25,7 +23,11 @@ var (
 	ErrLearner          = errors.New("a learner refuses this request")
 
 	errUnauthenticated = errors.New("not authenticated")
+	errUnverified      = errors.New("a password goes only over verified TLS: insecure_skip_verify is set")
 	errSpeaksTLS       = errors.New("the endpoint speaks TLS: use https:// in its URL")
+	errSpeaksPlain     = errors.New("the endpoint does not speak TLS: use http:// in its URL")
+	errTooLong         = fmt.Errorf("more than %d rows: this is no member list", maxRows)
+	errSpeaksFirst     = errors.New("the endpoint speaks before it is asked: it does not serve HTTP/1")
 	errForbidden       = errors.New("address is not allowed for a discovered URL")
 )
 
@@ -65,8 +67,7 @@ func wrap(method string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var known *Error
-	if errors.As(err, &known) {
+	if _, known := errors.AsType[*Error](err); known {
 		return err
 	}
 	e := &Error{Method: method, Err: err, Code: codeOf(err).String()}
@@ -106,6 +107,9 @@ func answeredCode(err error) bool {
 
 func codeOf(err error) codes.Code {
 	if s, ok := status.FromError(err); ok {
+		if s.Code() > codes.Unauthenticated { // the last there is; a server can send any number, and each would be a series
+			return codes.Unknown
+		}
 		return s.Code()
 	}
 	switch {
@@ -118,11 +122,25 @@ func codeOf(err error) codes.Code {
 	}
 }
 
+// cause gives the end of ctx as the cause of a request that it cut short. gRPC
+// tells that in words of its own, and not always as the end of a context.
+func cause(ctx context.Context, err error) error {
+	var etcdErr rpctypes.EtcdError
+	if ctx.Err() == nil || answeredCode(err) || errors.As(rpctypes.Error(err), &etcdErr) {
+		return err
+	}
+	return ctx.Err()
+}
+
+// isEnded says whether a request was cut short by the end of a context.
+func isEnded(err error) bool { return isTimeout(err) || errors.Is(err, context.Canceled) }
+
 // lostConnection says whether a request failed below gRPC, so that asking again
-// on a new connection makes sense.
+// on a new connection makes sense. Canceled it is where we closed the connection
+// ourselves, for another question's sake.
 func lostConnection(err error) bool {
 	s, ok := status.FromError(err)
-	if !ok || s.Code() != codes.Unavailable {
+	if !ok || s.Code() != codes.Unavailable && s.Code() != codes.Canceled {
 		return false
 	}
 	var etcdErr rpctypes.EtcdError
@@ -146,14 +164,17 @@ const (
 // Classify gives the reason of a failed request.
 func Classify(err error) Reason {
 	var dns *net.DNSError
+	var secret *secretError
 	switch {
+	case errors.As(err, &secret):
+		return secret.reason
 	case errors.As(err, &dns):
 		return ReasonDNS
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return ReasonRefused
 	case isTLS(err):
 		return ReasonTLS
-	case errors.Is(err, errUnauthenticated), errors.Is(err, ErrPermissionDenied),
+	case errors.Is(err, errUnauthenticated), errors.Is(err, ErrPermissionDenied), errors.Is(err, errUnverified),
 		codeIs(err, codes.Unauthenticated), codeIs(err, codes.PermissionDenied):
 		return ReasonAuth
 	case isTimeout(err), codeIs(err, codes.DeadlineExceeded):
@@ -168,21 +189,26 @@ func codeIs(err error, code codes.Code) bool {
 	return errors.As(err, &e) && e.Code == code.String()
 }
 
+// isTimeout is true as well for the kernel's own (ETIMEDOUT), after its last
+// retransmission.
 func isTimeout(err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+	var timed net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timed) && timed.Timeout()
 }
+
+// tlsError is a handshake that failed for another reason than the network.
+type tlsError struct{ err error }
+
+func (e *tlsError) Error() string { return e.err.Error() }
+func (e *tlsError) Unwrap() error { return e.err }
 
 func isTLS(err error) bool {
 	var (
-		verify  *tls.CertificateVerificationError
-		record  tls.RecordHeaderError
-		unknown x509.UnknownAuthorityError
-		secret  *secretError
-		op      *net.OpError
+		handshake *tlsError
+		op        *net.OpError
 	)
 	switch {
-	case errors.Is(err, errSpeaksTLS), errors.As(err, &verify), errors.As(err, &record),
-		errors.As(err, &unknown), errors.As(err, &secret):
+	case errors.Is(err, errSpeaksTLS), errors.Is(err, errSpeaksPlain), errors.As(err, &handshake):
 		return true
 	case errors.As(err, &op):
 		// crypto/tls reports an alert as an OpError of one of these two names.
@@ -190,4 +216,10 @@ func isTLS(err error) bool {
 	default:
 		return false
 	}
+}
+
+// isCut says whether the other end hung up.
+func isCut(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

@@ -8,13 +8,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/textproto"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -37,6 +40,7 @@ type httpSide struct {
 	base   string
 	source string
 	client *http.Client
+	shut   atomic.Bool
 
 	mu        sync.Mutex
 	quota     int64
@@ -54,7 +58,13 @@ func newHTTPSide(u *url.URL, cfg *Config, d *dialer) (*httpSide, error) {
 		side.base, side.source = m.String(), SourceMetrics
 		d = newDialer(m, d.secrets, nil)
 	}
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return d.connect(ctx) }
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		conn, err := d.connect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &quietConn{Conn: conn}, nil
+	}
 	side.client = &http.Client{
 		Transport: &http.Transport{ // Proxy stays nil: no proxy variable is read
 			DialContext:            dial,
@@ -69,7 +79,14 @@ func newHTTPSide(u *url.URL, cfg *Config, d *dialer) (*httpSide, error) {
 	return side, nil
 }
 
-func (s *httpSide) close() { s.client.CloseIdleConnections() }
+// renew lets the next request make a new connection, with the present secrets.
+func (s *httpSide) renew() { s.client.CloseIdleConnections() }
+
+// close ends the connections; one that is in use ends with its request.
+func (s *httpSide) close() {
+	s.shut.Store(true)
+	s.client.CloseIdleConnections()
+}
 
 // ServerTime reads the Date header of the endpoint's HTTP answer. The instants
 // are taken when the connection was ready and when the first byte came back, so
@@ -79,6 +96,8 @@ func (c *Client) ServerTime(ctx context.Context) (ServerTime, error) {
 	trace := &httptrace.ClientTrace{
 		GotConn:              func(httptrace.GotConnInfo) { at.Sent = time.Now() },
 		GotFirstResponseByte: func() { at.Received = time.Now() },
+		// It would come before the answer whose Date is read.
+		Got1xxResponse: func(code int, _ textproto.MIMEHeader) error { return fmt.Errorf("unexpected status %d", code) },
 	}
 	resp, err := c.http.get(httptrace.WithClientTrace(ctx, trace), http.MethodHead, clockPath, "")
 	if err != nil {
@@ -140,6 +159,9 @@ func (c *Client) readQuota(ctx context.Context) (int64, error) {
 		if err != nil {
 			return 0, fmt.Errorf("read quota of %s: %w", c.url, err)
 		}
+		if !(value >= 0 && value < math.MaxInt64) { // NaN as well
+			return 0, fmt.Errorf("read quota of %s: %.40q is no number of bytes", c.url, text)
+		}
 		return int64(value), nil
 	}
 	if err := lines.Err(); err != nil {
@@ -149,6 +171,9 @@ func (c *Client) readQuota(ctx context.Context) (int64, error) {
 }
 
 func (s *httpSide) get(ctx context.Context, method, path, encoding string) (*http.Response, error) {
+	if s.shut.Load() {
+		return nil, errClosed
+	}
 	req, err := http.NewRequestWithContext(ctx, method, s.base+path, nil)
 	if err != nil {
 		return nil, err
@@ -159,8 +184,7 @@ func (s *httpSide) get(ctx context.Context, method, path, encoding string) (*htt
 	req.Header.Set("Accept", "text/plain")
 	req.Header.Set("User-Agent", "etcdops")
 	resp, err := s.client.Do(req)
-	var asked *url.Error
-	if errors.As(err, &asked) { // it would name the URL a second time
+	if asked, ok := errors.AsType[*url.Error](err); ok { // it would name the URL a second time
 		err = asked.Err
 	}
 	return resp, err
@@ -181,5 +205,26 @@ func (b *bounded) Read(p []byte) (int, error) {
 	}
 	n, err := b.ReadCloser.Read(p)
 	b.left -= int64(n)
+	return n, err
+}
+
+// quietConn refuses what a server says before it was asked anything. A client
+// port for gRPC alone begins with its HTTP/2 settings; net/http would write them
+// to the standard log, at each sample of the clock.
+type quietConn struct {
+	net.Conn
+	asked atomic.Bool
+}
+
+func (c *quietConn) Write(p []byte) (int, error) {
+	c.asked.Store(true)
+	return c.Conn.Write(p)
+}
+
+func (c *quietConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.asked.Load() {
+		return 0, errSpeaksFirst
+	}
 	return n, err
 }

@@ -79,7 +79,7 @@ func (v *View) Members() (Membership, error) {
 
 // lists asks every endpoint for its member list and Status, for half of the time.
 func (v *View) lists() ([]*MemberList, []Status) {
-	ctx, cancel := v.halfTime()
+	ctx, cancel := v.halfTime(v.round)
 	defer cancel()
 	statuses := make([]Status, len(v.endpoints))
 	indexes := make(map[Endpoint]int, len(v.endpoints))
@@ -100,7 +100,7 @@ func (v *View) lists() ([]*MemberList, []Status) {
 // Statuses gives every Status that came in half of the round's time, in the
 // order of the endpoints; nil where none did.
 func (v *View) Statuses() []*Status {
-	ctx, cancel := v.halfTime()
+	ctx, cancel := v.halfTime(v.round)
 	defer cancel()
 	return Each(v.endpoints, func(e Endpoint) *Status {
 		status, err := v.Status(ctx, e)

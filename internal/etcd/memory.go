@@ -74,6 +74,15 @@ func (m *Memory) names() map[string]uint64 {
 	return maps.Clone(m.named)
 }
 
+// retain forgets the endpoints that are not known any more: a member list may
+// name others at each round.
+func (m *Memory) retain(known map[string]*Client) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.named, func(endpoint string, _ uint64) bool { return known[endpoint] == nil })
+	maps.DeleteFunc(m.down, func(endpoint string, _ downtime) bool { return known[endpoint] == nil })
+}
+
 // downtime is since when and why an endpoint does not answer.
 type downtime struct {
 	since  time.Time

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
 	"sync"
@@ -15,7 +16,12 @@ import (
 // the member list, so its address is checked like a discovered one.
 type peers struct {
 	mu      sync.Mutex
-	dialers map[string]*dialer // by peer URL
+	dialers map[peer]*dialer
+}
+
+type peer struct {
+	address string // host:port
+	local   bool   // of a member on our own host, whose loopback is ours
 }
 
 // PeerCertificates gives the chain that a member presents at one of its peer
@@ -28,20 +34,49 @@ func (c *Cluster) PeerCertificates(ctx context.Context, member Member, peerURL s
 	if u.Scheme != "https" {
 		return nil, nil
 	}
-	local := isLocal(member, loopbackMembers(c.memory.names()))
-	c.peers.mu.Lock()
-	if c.peers.dialers == nil || len(c.peers.dialers) > maxDiscovered {
-		c.peers.dialers = map[string]*dialer{}
+	d, err := c.peerDialer(member, u)
+	if err != nil {
+		return nil, fmt.Errorf("read certificate of peer %s: %w", peerURL, err)
 	}
-	d := c.peers.dialers[peerURL]
-	if d == nil {
-		d = newDialer(u, c.secrets, func(addr netip.Addr) error { return c.policy.address(addr, local) })
-		c.peers.dialers[peerURL] = d
-	}
-	c.peers.mu.Unlock()
 	chain, err := d.certificates(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read certificate of peer %s: %w", peerURL, err)
 	}
 	return chain, nil
+}
+
+// peerDialer gives the dialer that remembers the peer's certificate.
+func (c *Cluster) peerDialer(member Member, u *url.URL) (*dialer, error) {
+	list, _ := c.memory.lastList()
+	p := peer{u.Host, locality(list, c.memory.names())(member)}
+	c.peers.mu.Lock()
+	defer c.peers.mu.Unlock()
+	if d := c.peers.dialers[p]; d != nil {
+		return d, nil
+	}
+	if len(c.peers.dialers) >= maxDiscovered {
+		c.peers.forgetOthersLocked(list)
+	}
+	if len(c.peers.dialers) >= maxDiscovered {
+		return nil, fmt.Errorf("the member list has more than %d peer URLs", maxDiscovered)
+	}
+	if c.peers.dialers == nil {
+		c.peers.dialers = map[peer]*dialer{}
+	}
+	d := newDialer(u, c.secrets, func(addr netip.Addr) error { return c.policy.address(addr, p.local) })
+	c.peers.dialers[p] = d
+	return d, nil
+}
+
+// forgetOthersLocked makes room of the peers that are not listed any more.
+func (p *peers) forgetOthersLocked(list MemberList) {
+	listed := map[string]bool{}
+	for _, m := range list.Members {
+		for _, peerURL := range m.PeerURLs {
+			if u, err := url.Parse(peerURL); err == nil {
+				listed[u.Host] = true
+			}
+		}
+	}
+	maps.DeleteFunc(p.dialers, func(known peer, _ *dialer) bool { return !listed[known.address] })
 }

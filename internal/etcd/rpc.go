@@ -7,6 +7,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -15,9 +17,17 @@ import (
 
 var _ API = (*Client)(nil)
 
-// call asks one question. It asks a second time where the connection broke
-// under the first (a member that was restarted between two scrapes) or where
-// the token is no longer valid.
+const (
+	// maxTries is how often one question is put at most.
+	maxTries = 3
+	// maxRows bounds the members of a list, each of their URLs counted as well:
+	// what comes beyond is no member list, and each row becomes a series.
+	maxRows = 1024
+)
+
+// call asks one question. It asks again where the connection broke or was dropped
+// under the first (a member that was restarted between two scrapes, a rotated
+// certificate) or where the token is no longer valid.
 func call[T any](ctx context.Context, c *Client, method string, f func(*grpc.ClientConn) (T, error)) (T, error) {
 	var zero T
 	for try := 1; ; try++ {
@@ -27,11 +37,14 @@ func call[T any](ctx context.Context, c *Client, method string, f func(*grpc.Cli
 		}
 		token := conn.token.get()
 		answer, err := f(conn.client.ActiveConnection())
-		switch {
-		case err == nil:
+		if err == nil {
+			now := time.Now()
+			conn.heard.Store(&now)
 			return answer, nil
-		case try > 1 || ctx.Err() != nil:
-			return zero, wrap(method, err)
+		}
+		switch {
+		case try == maxTries || ctx.Err() != nil:
+			return zero, wrap(method, cause(ctx, err))
 		case lostConnection(err):
 			c.drop(conn)
 		case isStaleToken(err) && c.cfg.Username != "":
@@ -78,14 +91,34 @@ func (c *Client) MemberList(ctx context.Context) (MemberList, error) {
 	if err != nil {
 		return MemberList{}, err
 	}
-	list := MemberList{ClusterID: r.GetHeader().GetClusterId()}
+	list, rows := MemberList{ClusterID: r.GetHeader().GetClusterId()}, 0
 	for _, m := range r.GetMembers() {
+		if rows += 1 + len(m.GetPeerURLs()) + len(m.GetClientURLs()); rows > maxRows {
+			return MemberList{}, wrap("MemberList", errTooLong)
+		}
 		list.Members = append(list.Members, Member{
-			ID: m.GetID(), Name: m.GetName(), PeerURLs: m.GetPeerURLs(),
-			ClientURLs: m.GetClientURLs(), Learner: m.GetIsLearner(),
+			ID: m.GetID(), Name: m.GetName(), PeerURLs: withoutUser(m.GetPeerURLs()),
+			ClientURLs: withoutUser(m.GetClientURLs()), Learner: m.GetIsLearner(),
 		})
 	}
 	return list, nil
+}
+
+// withoutUser takes the user and password out of advertised URLs, which become
+// labels and log lines. That there was one stays to be seen: discovery refuses it.
+func withoutUser(advertised []string) []string {
+	urls := make([]string, len(advertised))
+	for i, raw := range advertised {
+		urls[i] = raw
+		if at := strings.LastIndex(raw, "@"); at >= 0 {
+			scheme, _, ok := strings.Cut(raw[:at], "://")
+			if !ok {
+				scheme = ""
+			}
+			urls[i] = scheme + "://xxxxx" + raw[at:]
+		}
+	}
+	return urls
 }
 
 // Read counts the probe key (KV.Range, count only: no value is read or sent).
@@ -123,4 +156,14 @@ func (c *Client) ServerCertificates(ctx context.Context) ([]*x509.Certificate, e
 		return nil, fmt.Errorf("read certificate of %s: %w", c.url, err)
 	}
 	return chain, nil
+}
+
+// share gives a context that ends when one n-th of the time that ctx has left is
+// over.
+func share(ctx context.Context, n time.Duration) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/n)
 }

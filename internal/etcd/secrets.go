@@ -17,7 +17,10 @@ import (
 
 // secretError is a certificate, key, CA or password file that can not be used.
 // It names the file and never its content.
-type secretError struct{ err error }
+type secretError struct {
+	reason Reason // what an endpoint fails for without it: tls, or auth for a password
+	err    error
+}
 
 func (e *secretError) Error() string { return e.err.Error() }
 func (e *secretError) Unwrap() error { return e.err }
@@ -33,8 +36,8 @@ type secrets struct {
 	tls      *tls.Config       // nil before the first good set
 	password string
 	cas      []*x509.Certificate
-	version  int // counts the good sets: a connection made with an older one is renewed
-	failed   string
+	version  int          // counts the good sets: a connection made with an older one is renewed
+	failed   *secretError // nil while the files are good
 }
 
 // refresh reads the files. It reports changed when a new set came into force,
@@ -42,14 +45,14 @@ type secrets struct {
 func (s *secrets) refresh() (changed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	files := [][]byte{nil, nil, nil, nil}
+	var files [passwordFile + 1][]byte
 	hash := sha256.New()
-	for i, name := range []string{s.cfg.CAFile, s.cfg.CertFile, s.cfg.KeyFile, s.cfg.PasswordFile} {
+	for i, name := range [...]string{s.cfg.CAFile, s.cfg.CertFile, s.cfg.KeyFile, s.cfg.PasswordFile} {
 		if name == "" {
 			continue
 		}
 		if files[i], err = os.ReadFile(name); err != nil {
-			return false, s.fail(err)
+			return false, s.fail(i == passwordFile, err)
 		}
 		fmt.Fprintf(hash, "%d:%d:", i, len(files[i]))
 		hash.Write(files[i])
@@ -57,19 +60,31 @@ func (s *secrets) refresh() (changed bool, err error) {
 	var sum [sha256.Size]byte
 	hash.Sum(sum[:0])
 	if s.tls != nil && sum == s.sum {
-		s.failed = ""
+		s.failed = nil
 		return false, nil
 	}
-	if err := s.adopt(files); err != nil {
-		return false, s.fail(err)
+	password, err := parsePassword(s.cfg.PasswordFile, files[passwordFile])
+	if err != nil {
+		return false, s.fail(true, err)
 	}
-	s.failed, s.sum = "", sum
+	if err := s.adopt(files); err != nil {
+		return false, s.fail(false, err)
+	}
+	s.failed, s.sum, s.password = nil, sum, password
 	s.version++
 	return s.version > 1, nil
 }
 
-// adopt makes a TLS configuration and a password of the files' contents.
-func (s *secrets) adopt(files [][]byte) error {
+// The files of a set, in the order they are read.
+const (
+	caFile = iota
+	certFile
+	keyFile
+	passwordFile
+)
+
+// adopt makes a TLS configuration of the files' contents.
+func (s *secrets) adopt(files [passwordFile + 1][]byte) error {
 	conf := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		ServerName:         s.cfg.ServerName,
@@ -78,7 +93,7 @@ func (s *secrets) adopt(files [][]byte) error {
 	var cas []*x509.Certificate
 	if s.cfg.CAFile != "" {
 		var err error
-		if cas, err = parseCertificates(files[0]); err != nil {
+		if cas, err = parseCertificates(files[caFile]); err != nil {
 			return fmt.Errorf("%s: %w", s.cfg.CAFile, err)
 		}
 		conf.RootCAs = x509.NewCertPool()
@@ -87,36 +102,51 @@ func (s *secrets) adopt(files [][]byte) error {
 		}
 	}
 	if s.cfg.CertFile != "" {
-		pair, err := tls.X509KeyPair(files[1], files[2])
+		pair, err := tls.X509KeyPair(files[certFile], files[keyFile])
 		if err != nil {
 			return fmt.Errorf("%s and %s: %w", s.cfg.CertFile, s.cfg.KeyFile, err)
 		}
 		conf.Certificates = []tls.Certificate{pair}
+		// Sent whatever CAs the server names, so that it says what is wrong with
+		// it and not that there is none.
+		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
-	password := strings.TrimSuffix(strings.TrimSuffix(string(files[3]), "\n"), "\r")
-	if s.cfg.PasswordFile != "" && password == "" {
-		return fmt.Errorf("%s: the password is empty", s.cfg.PasswordFile)
-	}
-	s.tls, s.password, s.cas = conf, password, cas
+	s.tls, s.cas = conf, cas
 	return nil
 }
 
-func (s *secrets) fail(err error) error {
-	if err.Error() == s.failed {
+func parsePassword(name string, data []byte) (string, error) {
+	password := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	if name != "" && password == "" {
+		return "", fmt.Errorf("%s: the password is empty", name)
+	}
+	return password, nil
+}
+
+// fail keeps why the files can not be used, and gives it where that is news.
+func (s *secrets) fail(password bool, err error) error {
+	if s.failed != nil && err.Error() == s.failed.Error() {
 		return nil
 	}
-	s.failed = err.Error()
-	return &secretError{err}
+	s.failed = &secretError{ReasonTLS, err}
+	if password {
+		s.failed.reason = ReasonAuth
+	}
+	return s.failed
 }
 
 // current gives the set in force, or why there is none.
 func (s *secrets) current() (conf *tls.Config, password string, version int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.tls == nil {
-		return nil, "", 0, &secretError{errors.New(s.failed)}
+	switch {
+	case s.tls != nil:
+		return s.tls, s.password, s.version, nil
+	case s.failed != nil:
+		return nil, "", 0, s.failed
+	default:
+		return nil, "", 0, errors.New("the secret files were not read yet")
 	}
-	return s.tls, s.password, s.version, nil
 }
 
 // certificates gives the exporter's own leaf (nil without one) and the CA file's.

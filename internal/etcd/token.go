@@ -4,8 +4,10 @@ package etcd
 
 import (
 	"context"
+	"errors"
 	"sync"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 )
 
@@ -41,4 +43,58 @@ func (t *token) set(value string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.value = value
+}
+
+// firstToken authenticates a new connection. A refusal ends it. A cluster that
+// can not decide at present (without a quorum no proposal passes) does not: what
+// needs no token, such as Status, is to be had even then.
+func (c *Client) firstToken(ctx context.Context, conn *connection) error {
+	some, cancel := share(ctx, 3) // the greater part is left for the question itself
+	defer cancel()
+	err := c.authenticate(some, conn, "")
+	var e *Error
+	switch {
+	case err == nil, ctx.Err() != nil, Classify(err) == ReasonAuth:
+		return err
+	case isTimeout(err), errors.As(err, &e) && e.Answered:
+		return nil
+	default:
+		return err
+	}
+}
+
+// authenticate fetches a token, unless another question has already replaced
+// the stale one.
+func (c *Client) authenticate(ctx context.Context, conn *connection, stale string) error {
+	const method = "Authenticate"
+	if c.cfg.Username == "" {
+		return nil
+	}
+	if c.dialer.tls && c.cfg.InsecureSkipVerify {
+		return wrap(method, errUnverified)
+	}
+	select {
+	case conn.renewing <- struct{}{}:
+		defer func() { <-conn.renewing }()
+	case <-ctx.Done():
+		return wrap(method, ctx.Err())
+	}
+	if conn.token.get() != stale {
+		return nil
+	}
+	_, password, _, err := c.dialer.secrets.current()
+	if err != nil {
+		return wrap(method, err)
+	}
+	conn.token.set("") // it would be sent along and be refused
+	resp, err := pb.NewAuthClient(conn.client.ActiveConnection()).Authenticate(ctx,
+		&pb.AuthenticateRequest{Name: c.cfg.Username, Password: password})
+	if errors.Is(rpctypes.Error(err), rpctypes.ErrAuthNotEnabled) {
+		return nil
+	}
+	if err != nil {
+		return wrap(method, cause(ctx, err))
+	}
+	conn.token.set(resp.GetToken())
+	return nil
 }

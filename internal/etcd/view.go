@@ -112,7 +112,7 @@ func (v *View) count(err error) {
 // signs of life meanwhile, which tell a defragmentation from a dead member.
 func (v *View) Status(ctx context.Context, e Endpoint) (Status, error) {
 	status, _, err := ask(ctx, v, e, "Status", func(ctx context.Context, api API) (Status, error) {
-		defer v.whenSlow(func() {
+		defer v.whenSlow(ctx, func() {
 			_, _ = v.MemberList(ctx, e)
 		}, func() {
 			_, _, _ = ask(ctx, v, e, "ServerTime", func(ctx context.Context, api API) (ServerTime, error) { return api.ServerTime(ctx) })
@@ -121,14 +121,15 @@ func (v *View) Status(ctx context.Context, e Endpoint) (Status, error) {
 		if err == nil {
 			v.memory.keepName(e.URL, status.MemberID)
 		}
+		v.settle(e, err)
 		return status, err
 	})
 	return status, err
 }
 
 // whenSlow calls each of f when half of the round is over, unless stopped before.
-func (v *View) whenSlow(f ...func()) (stop func()) {
-	half, cancel := v.halfTime()
+func (v *View) whenSlow(ctx context.Context, f ...func()) (stop func()) {
+	half, cancel := v.halfTime(ctx)
 	stopped := context.AfterFunc(half, func() {
 		if errors.Is(half.Err(), context.DeadlineExceeded) {
 			for _, f := range f {
@@ -210,48 +211,58 @@ func (v *View) alive(e Endpoint) bool {
 }
 
 // Each calls f for every one of all side by side and gives the answers in the
-// same order.
+// same order. A panic in f comes up in the caller, who may recover from it.
 func Each[S, T any](all []S, f func(S) T) []T {
-	answers := make([]T, len(all))
+	answers, panics := make([]T, len(all)), make([]any, len(all))
 	var wg sync.WaitGroup
 	for i, one := range all {
-		wg.Go(func() { answers[i] = f(one) })
+		wg.Go(func() {
+			defer func() { panics[i] = recover() }()
+			answers[i] = f(one)
+		})
 	}
 	wg.Wait()
+	for _, p := range panics {
+		if p != nil {
+			panic(p)
+		}
+	}
 	return answers
 }
 
 // halfTime gives a context that ends when half of the round's time is over. Who
 // needs answers of several endpoints before a question of its own waits with it,
 // so that one hanging endpoint leaves time for the rest.
-func (v *View) halfTime() (context.Context, context.CancelFunc) {
+func (v *View) halfTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	deadline, ok := v.round.Deadline()
 	if !ok {
-		return context.WithCancel(v.round)
+		return context.WithCancel(ctx)
 	}
-	return context.WithDeadline(v.round, v.begun.Add(deadline.Sub(v.begun)/2))
+	return context.WithDeadline(ctx, v.begun.Add(deadline.Sub(v.begun)/2))
 }
 
-// Close ends the round. What was learned is kept for the next one, a change is
-// logged once, and the connection of an endpoint that answered nothing is given
-// up, since it may lead nowhere any more.
+// settle keeps whether an endpoint is up: a change is logged once, and the
+// connection of one that hangs is given up, since it may lead nowhere any more.
+// That is done with the answer and not in Close, which comes before the last
+// requests have noticed that the round is over.
+func (v *View) settle(e Endpoint, err error) {
+	switch {
+	case v.cluster == nil, errors.Is(err, context.Canceled), errors.Is(err, errClosed):
+	case err == nil:
+		v.cluster.up(e)
+	default:
+		reason := v.Failure(e, err)
+		v.cluster.down(e, reason, err)
+		if client, ok := v.apis[e].(*Client); ok && reason == ReasonTimeout {
+			client.giveUp(v.begun)
+		}
+	}
+}
+
+// Close ends the round: what was learned of the membership counts for the next one.
 func (v *View) Close() {
 	if v.cluster == nil {
 		return
-	}
-	for _, e := range v.endpoints {
-		a := v.finished(e, "Status")
-		switch {
-		case a == nil || errors.Is(a.err, context.Canceled):
-		case a.err == nil:
-			v.cluster.up(e)
-		default:
-			reason := v.Failure(e, a.err)
-			v.cluster.down(e, reason, a.err)
-			if client, ok := v.apis[e].(*Client); ok && reason == ReasonTimeout {
-				client.drop(client.current())
-			}
-		}
 	}
 	if list, ok := v.memory.lastList(); ok {
 		v.cluster.discover(list, v.memory.names())
