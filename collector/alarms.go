@@ -30,9 +30,10 @@ type alarms struct {
 	subject
 
 	mu        sync.Mutex
-	text      string       // the last one that was not understood
+	text      string       // the last one that AlarmList explained
 	asked     time.Time    // AlarmList, because of a text
 	explained []etcd.Alarm // what AlarmList said then
+	err       error        // why it said nothing when it was last asked
 }
 
 func newAlarms(Deps) Collector {
@@ -60,12 +61,12 @@ func (c *alarms) Collect(ctx context.Context, view *etcd.View) ([]prometheus.Met
 			active[alarm] = true
 		}
 	}
-	if understood {
-		c.forget()
-	}
 	if !answered {
 		b.fail(errors.New("no endpoint answers"))
 		return b.done()
+	}
+	if understood {
+		c.forget()
 	}
 	membership, err := view.Members()
 	if err == nil {
@@ -86,24 +87,29 @@ func (c *alarms) Collect(ctx context.Context, view *etcd.View) ([]prometheus.Met
 	return b.done()
 }
 
-// explain asks AlarmList about a text that is not understood, once.
+// explain asks AlarmList about a text that is not understood, once; where that
+// fails, again after the pause.
 func (c *alarms) explain(ctx context.Context, view *etcd.View, e etcd.Endpoint, text string) ([]etcd.Alarm, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if text == c.text || time.Since(c.asked) < alarmListPause {
+	switch {
+	case text == c.text:
 		return c.explained, nil
+	case time.Since(c.asked) < alarmListPause:
+		return c.explained, c.err
 	}
-	c.text, c.asked = text, time.Now()
+	c.asked = time.Now()
 	list, err := view.API(e).AlarmList(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%s: alarm text %.100q is not understood and AlarmList fails: %w", e.URL, text, err)
+		c.err = fmt.Errorf("%s: alarm text %.100q is not understood and AlarmList fails: %w", e.URL, text, err)
+		return c.explained, c.err
 	}
-	c.explained = list
+	c.text, c.explained, c.err = text, list, nil
 	return list, nil
 }
 
 func (c *alarms) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.text, c.explained = "", nil
+	c.text, c.explained, c.err = "", nil, nil
 }

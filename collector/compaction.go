@@ -50,6 +50,10 @@ func (c *compaction) Collect(ctx context.Context, view *etcd.View) ([]prometheus
 	}
 	c.clusterID, c.head = head.ClusterID, head.Revision
 	for _, candidate := range candidates {
+		if candidate.status.Revision < c.lowest {
+			b.fail(fmt.Errorf("%s: is behind the compacted revision %d", candidate.endpoint.URL, c.lowest))
+			continue
+		}
 		lowest, err := lowestReadable(ctx, view.API(candidate.endpoint), c.lowest, candidate.status.Revision)
 		if err != nil {
 			b.fail(fmt.Errorf("%s: find compacted revision: %w", candidate.endpoint.URL, err))

@@ -31,6 +31,21 @@ type check struct {
 	err  error
 }
 
+// learnersOf tells the endpoints whose member was a learner when it last answered:
+// one that is down has no linearizable read to fail.
+func learnersOf(view *etcd.View) map[string]bool {
+	list, _ := view.LastMembers()
+	learners := map[string]bool{}
+	for url, id := range view.NamedBy() {
+		for _, m := range list.Members {
+			if m.ID == id && m.Learner {
+				learners[url] = true
+			}
+		}
+	}
+	return learners
+}
+
 func (c *health) Collect(ctx context.Context, view *etcd.View) ([]prometheus.Metric, error) {
 	b := c.batch()
 	type answer struct {
@@ -41,8 +56,14 @@ func (c *health) Collect(ctx context.Context, view *etcd.View) ([]prometheus.Met
 		checks := []check{{name: "linearizable_read"}, {name: "serializable_read"}}
 		var up bool
 		var wg sync.WaitGroup
+		start := time.Now()
 		for i := range checks {
-			wg.Go(func() { checks[i].took, checks[i].err = view.Check(ctx, e, i == 0) })
+			wg.Go(func() {
+				checks[i].took, checks[i].err = view.Check(ctx, e, i == 0)
+				if checks[i].took == 0 { // it was waited for in vain
+					checks[i].took = time.Since(start)
+				}
+			})
 		}
 		wg.Go(func() {
 			_, err := view.Status(ctx, e)
@@ -51,9 +72,11 @@ func (c *health) Collect(ctx context.Context, view *etcd.View) ([]prometheus.Met
 		wg.Wait()
 		return answer{up, checks}
 	})
+	learners := learnersOf(view)
 	for i, e := range view.Endpoints() {
 		for _, check := range answers[i].checks {
-			if errors.Is(check.err, etcd.ErrLearner) {
+			refused := errors.Is(check.err, etcd.ErrLearner)
+			if linearizable := check.name == "linearizable_read"; linearizable && (refused || !answers[i].up && learners[e.URL]) {
 				continue
 			}
 			b.add("endpoint_healthy", number(answers[i].up && check.err == nil), e.URL, check.name)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -112,7 +111,7 @@ func (s *Set) collect(ctx context.Context, only []string) []prometheus.Metric {
 	asking, cancel := context.WithCancel(ctx)
 	if deadline, ok := ctx.Deadline(); ok {
 		left := time.Until(deadline)
-		asking, cancel = context.WithTimeout(ctx, left-min(left/10, 200*time.Millisecond))
+		asking, cancel = context.WithTimeout(ctx, left-min(left/5, 500*time.Millisecond))
 	}
 	defer cancel()
 	view := s.cluster.View(asking)
@@ -174,7 +173,7 @@ func (s *Set) report(name string, err error) {
 		s.log.Info("collector works again", "collector", name)
 	case err != nil && err.Error() != before:
 		s.failing[name] = err.Error()
-		s.log.Warn("collector failed", "collector", name, "err", strconv.Quote(err.Error()))
+		s.log.Warn("collector failed", "collector", name, "err", err)
 	}
 }
 

@@ -103,5 +103,5 @@ func diskFree(dir string) (float64, error) {
 	if err := unix.Statfs(dir, &fs); err != nil {
 		return 0, fmt.Errorf("free space of data directory %s: %w", dir, err)
 	}
-	return float64(fs.Bavail) * float64(fs.Bsize), nil //nolint:unconvert // Bsize's type differs by platform
+	return float64(fs.Bavail) * float64(fs.Bsize), nil
 }

@@ -5,6 +5,7 @@ package collector
 import (
 	"context"
 	"crypto/x509"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -33,13 +34,9 @@ type presented struct {
 
 func (c *certificates) Collect(ctx context.Context, view *etcd.View) ([]prometheus.Metric, error) {
 	b := c.batch()
-	peers := make(chan []presented, 1)
-	go func() { peers <- c.peers(ctx, view) }()
-	chains := etcd.Each(view.Endpoints(), func(e etcd.Endpoint) presented {
-		chain, err := view.ServerCertificates(ctx, e)
-		return presented{"server", e.URL, chain, err}
-	})
-	for _, p := range append(chains, <-peers...) {
+	sides := []func(context.Context, *etcd.View) []presented{c.servers, c.peers}
+	chains := etcd.Each(sides, func(side func(context.Context, *etcd.View) []presented) []presented { return side(ctx, view) })
+	for _, p := range slices.Concat(chains...) {
 		// A URL that can not be reached is no fault of this collector: endpoint_up
 		// tells it, and a peer port may be closed to us.
 		if p.err == nil && len(p.chain) > 0 {
@@ -56,6 +53,21 @@ func (c *certificates) Collect(ctx context.Context, view *etcd.View) ([]promethe
 		}
 	}
 	return b.done()
+}
+
+// servers reads the certificates of the endpoints. One that was seen minutes ago is
+// not served for an endpoint that is gone; one that is up and not trusted, or does
+// not trust us, is what this collector is there for.
+func (c *certificates) servers(ctx context.Context, view *etcd.View) []presented {
+	return etcd.Each(view.Endpoints(), func(e etcd.Endpoint) presented {
+		chain, err := view.ServerCertificates(ctx, e)
+		if _, down := view.Status(ctx, e); down != nil {
+			if reason := view.Failure(e, down); reason != etcd.ReasonTLS && reason != etcd.ReasonAuth {
+				err = down
+			}
+		}
+		return presented{"server", e.URL, chain, err}
+	})
 }
 
 // peers reads the certificates of the peer URLs. The member list of an earlier
