@@ -44,7 +44,7 @@ func (c *alarms) Collect(ctx context.Context, view *etcd.View) ([]prometheus.Met
 	b := c.batch()
 	active := map[etcd.Alarm]bool{}
 	answered, understood := false, true
-	statuses := view.Statuses()
+	statuses := view.Statuses(ctx)
 	for i, status := range statuses {
 		if status == nil {
 			continue
@@ -68,7 +68,7 @@ func (c *alarms) Collect(ctx context.Context, view *etcd.View) ([]prometheus.Met
 	if understood {
 		c.forget()
 	}
-	membership, err := view.Members()
+	membership, err := view.Members(ctx)
 	if err == nil {
 		for _, m := range membership.Members {
 			for _, kind := range []string{etcd.AlarmNoSpace, etcd.AlarmCorrupt} {

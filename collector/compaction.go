@@ -36,7 +36,7 @@ func newCompaction(Deps) Collector {
 
 func (c *compaction) Collect(ctx context.Context, view *etcd.View) ([]prometheus.Metric, error) {
 	b := c.batch()
-	candidates := furthest(view)
+	candidates := furthest(ctx, view)
 	if len(candidates) == 0 {
 		b.fail(errors.New("no endpoint answers"))
 		return b.done()
@@ -56,6 +56,7 @@ func (c *compaction) Collect(ctx context.Context, view *etcd.View) ([]prometheus
 		}
 		lowest, err := lowestReadable(ctx, view.API(candidate.endpoint), c.lowest, candidate.status.Revision)
 		if err != nil {
+			view.Count(err)
 			b.fail(fmt.Errorf("%s: find compacted revision: %w", candidate.endpoint.URL, err))
 			continue
 		}
@@ -79,8 +80,8 @@ type candidate struct {
 
 // furthest gives at most two endpoints of the cluster that most endpoints belong
 // to, the one with the highest revision first.
-func furthest(view *etcd.View) []candidate {
-	statuses := view.Statuses()
+func furthest(ctx context.Context, view *etcd.View) []candidate {
+	statuses := view.Statuses(ctx)
 	size := map[uint64]int{}
 	for _, s := range statuses {
 		if s != nil {

@@ -3,6 +3,7 @@
 package collector
 
 import (
+	"errors"
 	"math/bits"
 	"math/rand/v2"
 	"testing"
@@ -176,4 +177,18 @@ func TestStrayEndpointDoesNotSpeak(t *testing.T) {
 	w.set(40, 100)
 	w.fakes[0].status.ClusterID, w.fakes[0].status.Revision = 0xd, 9999
 	w.must(t, newCompaction(w.deps)).want(t, series{"cluster_revision": 100, "cluster_compact_revision": 40})
+}
+
+// TestFailedReadsAreCounted: a read at a revision is put to the endpoint past the
+// view's memory, and its error counts all the same.
+func TestFailedReadsAreCounted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(1)
+	w.fakes[0].fail[qReadAt] = refusal("Range", "Unavailable", errors.New("too many requests"))
+	if _, err := w.scrape(t.Context(), newCompaction(w.deps)); err == nil {
+		t.Error("the collector reports success")
+	}
+	if got := w.memory.Errors()[etcd.Call{Method: "Range", Code: "Unavailable"}]; got != 1 {
+		t.Errorf("%d errors are counted, want 1", got)
+	}
 }

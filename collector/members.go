@@ -46,7 +46,7 @@ type voice struct {
 func (c *members) Collect(ctx context.Context, view *etcd.View) ([]prometheus.Metric, error) {
 	b := c.batch()
 	voices := etcd.Each(view.Endpoints(), func(e etcd.Endpoint) voice { return listen(ctx, view, e) })
-	membership, err := view.Members()
+	membership, err := view.Members(ctx)
 	if err != nil {
 		b.fail(err)
 	}

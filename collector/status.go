@@ -54,7 +54,7 @@ func (c *status) Collect(ctx context.Context, view *etcd.View) ([]prometheus.Met
 		return endpointStatus{e, s, view.Quota(ctx, e), err}
 	})
 	var names map[uint64]string
-	if members, err := view.Members(); err == nil { // without a list the names stay empty
+	if members, err := view.Members(ctx); err == nil { // without a list the names stay empty
 		names = members.Names()
 	}
 	for _, a := range answers {

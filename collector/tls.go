@@ -78,7 +78,7 @@ func (c *certificates) peers(ctx context.Context, view *etcd.View) []presented {
 	}
 	list, ok := view.LastMembers()
 	if !ok {
-		membership, err := view.Members()
+		membership, err := view.Members(ctx)
 		if err != nil {
 			return nil
 		}

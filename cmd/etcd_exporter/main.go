@@ -8,6 +8,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -33,6 +35,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if flags.check {
 		return check(options, stdout, stderr)
 	}
+	// net/http writes to the standard log what it thinks odd, such as bytes that a
+	// server sends unasked.
+	log.SetFlags(0)
+	log.SetOutput(slog.NewLogLogger(options.Logger.Handler(), slog.LevelDebug).Writer())
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	if err := exporter.Run(ctx, options, hangups(ctx)); err != nil {

@@ -21,7 +21,8 @@ func TestAttemptDialsOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := a.dial(t.Context(), ""); err == nil {
+	if again, err := a.dial(t.Context(), ""); err == nil {
+		again.Close()
 		t.Error("dialed a second time")
 	}
 }

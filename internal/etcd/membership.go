@@ -4,6 +4,7 @@ package etcd
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -43,8 +44,8 @@ func (m MemberList) Fingerprint() string {
 // Members gives the member list that most endpoints agree on, so that a single
 // one which lies or lags behind does not speak for the cluster. Where nobody
 // answers it is the last list seen, and an error where there never was one.
-func (v *View) Members() (Membership, error) {
-	lists, statuses := v.lists()
+func (v *View) Members(ctx context.Context) (Membership, error) {
+	lists, statuses := v.lists(ctx)
 	type camp struct {
 		list  MemberList
 		size  int
@@ -78,8 +79,8 @@ func (v *View) Members() (Membership, error) {
 }
 
 // lists asks every endpoint for its member list and Status, for half of the time.
-func (v *View) lists() ([]*MemberList, []Status) {
-	ctx, cancel := v.halfTime(v.round)
+func (v *View) lists(ctx context.Context) ([]*MemberList, []Status) {
+	ctx, cancel := v.halfTime(ctx)
 	defer cancel()
 	statuses := make([]Status, len(v.endpoints))
 	indexes := make(map[Endpoint]int, len(v.endpoints))
@@ -99,8 +100,8 @@ func (v *View) lists() ([]*MemberList, []Status) {
 
 // Statuses gives every Status that came in half of the round's time, in the
 // order of the endpoints; nil where none did.
-func (v *View) Statuses() []*Status {
-	ctx, cancel := v.halfTime(v.round)
+func (v *View) Statuses(ctx context.Context) []*Status {
+	ctx, cancel := v.halfTime(ctx)
 	defer cancel()
 	return Each(v.endpoints, func(e Endpoint) *Status {
 		status, err := v.Status(ctx, e)

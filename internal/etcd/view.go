@@ -74,7 +74,7 @@ func ask[T any](ctx context.Context, v *View, e Endpoint, name string, f func(co
 			start := time.Now()
 			a.value, a.err = f(v.round, v.apis[e])
 			a.took = time.Since(start)
-			v.count(a.err)
+			v.Count(a.err)
 		}()
 	}
 	var zero T
@@ -91,8 +91,8 @@ func ask[T any](ctx context.Context, v *View, e Endpoint, name string, f func(co
 	return value, a.took, a.err
 }
 
-// count keeps an error of a request, unless it is an answer that was expected.
-func (v *View) count(err error) {
+// Count keeps an error of a request to an endpoint of this round, unless it is an answer that was expected.
+func (v *View) Count(err error) {
 	var e *Error
 	if !errors.As(err, &e) || errors.Is(err, context.Canceled) {
 		return

@@ -83,8 +83,8 @@ func TestViewAsksEachQuestionOnce(t *testing.T) {
 		_, _ = v.Check(ctx, e, true)
 		_, _ = v.Check(ctx, e, false)
 		_, _ = v.ServerCertificates(ctx, e)
-		_, _ = v.Members()
-		v.Statuses()
+		_, _ = v.Members(t.Context())
+		v.Statuses(t.Context())
 		if q := v.Quota(ctx, e); q != 5 {
 			t.Errorf("quota %d", q)
 		}
@@ -158,7 +158,7 @@ func TestFailureTellsDefragmentation(t *testing.T) {
 		defer cancel()
 		good, bad := &counted{}, &counted{err: errors.New("broken")}
 		v := viewOf(round, good, bad)
-		v.Statuses()
+		v.Statuses(t.Context())
 		<-round.Done()
 		synctest.Wait()
 		if len(good.asked) != 1 || len(bad.asked) != 1 {
@@ -182,14 +182,14 @@ func TestMembersWithHangingEndpoint(t *testing.T) {
 		hung := &counted{hangs: map[string]bool{"Status": true, "MemberList": true, "ServerTime": true}}
 		v := viewOf(round, hung, &counted{list: list})
 		start := time.Now()
-		membership, err := v.Members()
+		membership, err := v.Members(t.Context())
 		if err != nil || !membership.Current || membership.ClusterID != 1 {
 			t.Errorf("Members = %+v, %v", membership, err)
 		}
 		if took := time.Since(start); took != 5*time.Second {
 			t.Errorf("Members took %s", took)
 		}
-		if s := v.Statuses(); s[0] != nil || s[1] == nil {
+		if s := v.Statuses(t.Context()); s[0] != nil || s[1] == nil {
 			t.Errorf("Statuses = %v", s)
 		}
 		if took := time.Since(start); took != 5*time.Second {
@@ -224,17 +224,17 @@ func TestMembersChoosesTheMajority(t *testing.T) {
 		"only one answers":      {[]*counted{dead, at(list(1, "a"), 1)}, 1},
 		"order does not matter": {[]*counted{at(list(1, "a", "b"), 1), at(list(9, "x"), 100), at(reversed, 1)}, 1},
 	} {
-		membership, err := viewOf(t.Context(), test.apis...).Members()
+		membership, err := viewOf(t.Context(), test.apis...).Members(t.Context())
 		if err != nil || membership.ClusterID != test.want || !membership.Current {
 			t.Errorf("%s: %+v, %v", name, membership, err)
 		}
 	}
 	v := viewOf(t.Context(), dead)
-	if _, err := v.Members(); !errors.Is(err, ErrNoMemberList) {
+	if _, err := v.Members(t.Context()); !errors.Is(err, ErrNoMemberList) {
 		t.Errorf("nobody ever answered: %v", err)
 	}
 	v.memory.keepList(list(3, "a"))
-	if membership, err := v.Members(); err != nil || membership.Current || membership.ClusterID != 3 {
+	if membership, err := v.Members(t.Context()); err != nil || membership.Current || membership.ClusterID != 3 {
 		t.Errorf("nobody answers any more: %+v, %v", membership, err)
 	}
 }

@@ -130,6 +130,7 @@ func (a *app) register() error {
 func (a *app) serve(ctx context.Context, stop context.CancelFunc, reload <-chan struct{}) error {
 	server := &http.Server{
 		Handler:           a.routes(),
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), // a scanner's bad handshakes are no news
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		IdleTimeout:       5 * time.Minute,
