@@ -4,6 +4,7 @@ package collector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/etcdops/etcdops/internal/etcd"
@@ -23,6 +25,7 @@ type Set struct {
 	cluster    *etcd.Cluster
 	collectors []Collector
 	log        *slog.Logger
+	places     *semaphore.Weighted
 	own        subject
 	rounds     singleflight.Group
 	last       atomic.Pointer[Result]
@@ -31,6 +34,9 @@ type Set struct {
 	failing map[string]string // collector: the error that was logged
 }
 
+// ErrBusy says that too many rounds were under way for the whole time.
+var ErrBusy = errors.New("too many scrapes are running already")
+
 // Result is what a scrape of all collectors learned.
 type Result struct {
 	Families []*dto.MetricFamily
@@ -38,9 +44,10 @@ type Result struct {
 	Took     time.Duration
 }
 
-// NewSet makes the collectors that enabled names.
-func NewSet(cluster *etcd.Cluster, enabled []string, deps Deps, log *slog.Logger) *Set {
-	s := &Set{cluster: cluster, log: log, own: newSubject("exporter", "", exporterMetrics), failing: map[string]string{}}
+// NewSet makes the collectors that enabled names. places bounds the rounds that
+// all sets together may have under way.
+func NewSet(cluster *etcd.Cluster, enabled []string, deps Deps, places *semaphore.Weighted, log *slog.Logger) *Set {
+	s := &Set{cluster: cluster, log: log, places: places, own: newSubject("exporter", "", exporterMetrics), failing: map[string]string{}}
 	for _, choice := range All() {
 		if slices.Contains(enabled, choice.Name) {
 			s.collectors = append(s.collectors, choice.New(deps))
@@ -70,6 +77,10 @@ func (s *Set) Scrape(ctx context.Context, only []string, timeout time.Duration) 
 	shared := s.rounds.DoChan(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 		defer cancel()
+		if err := s.places.Acquire(ctx, 1); err != nil {
+			return nil, ErrBusy
+		}
+		defer s.places.Release(1)
 		return s.round(ctx, only)
 	})
 	select {

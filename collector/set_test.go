@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/etcdops/etcdops/internal/etcd"
 )
@@ -53,7 +54,7 @@ func newTestSet(t *testing.T, log *bytes.Buffer, stubs ...*stub) *Set {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	s := NewSet(cluster, nil, Deps{}, logger)
+	s := NewSet(cluster, nil, Deps{}, semaphore.NewWeighted(9), logger)
 	for _, stub := range stubs {
 		s.collectors = append(s.collectors, stub)
 	}
@@ -88,7 +89,7 @@ func TestNewSet(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cluster.Close()
-	s := NewSet(cluster, []string{"tls", "status", "unheard of"}, Deps{}, slog.New(slog.DiscardHandler))
+	s := NewSet(cluster, []string{"tls", "status", "unheard of"}, Deps{}, semaphore.NewWeighted(9), slog.New(slog.DiscardHandler))
 	if got := strings.Join(s.Names(), ","); got != "status,tls" {
 		t.Errorf("collectors are %s", got)
 	}
@@ -299,4 +300,18 @@ func TestBackground(t *testing.T) {
 	}
 	b.Go(func(context.Context) { t.Error("it runs after Close") })
 	b.Close()
+}
+
+// TestNoPlace: a round waits for its place, and says so where none comes free.
+func TestNoPlace(t *testing.T) {
+	t.Parallel()
+	s := newTestSet(t, nil, newStub("one", nil))
+	if !s.places.TryAcquire(9) {
+		t.Fatal("no place is free")
+	}
+	if _, err := s.Scrape(t.Context(), nil, 10*time.Millisecond); !errors.Is(err, ErrBusy) {
+		t.Errorf("error %v, want ErrBusy", err)
+	}
+	s.places.Release(9)
+	mustScrape(t, s, time.Minute).want(t, series{successOf("one"): 1})
 }

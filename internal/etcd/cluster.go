@@ -84,6 +84,10 @@ func (c *Cluster) View(ctx context.Context) *View {
 	if c.cfg.Discover && !c.memory.seen() {
 		c.firstList(ctx)
 	}
+	return c.view(ctx)
+}
+
+func (c *Cluster) view(ctx context.Context) *View {
 	apis := map[Endpoint]API{}
 	c.mu.Lock()
 	endpoints := c.endpointsLocked()
@@ -96,43 +100,15 @@ func (c *Cluster) View(ctx context.Context) *View {
 	return view
 }
 
-// firstList asks the configured endpoints side by side and takes the first
-// member list that comes, so that even the first scrape sees the whole cluster.
+// firstList asks the configured endpoints for the member list, so that even the
+// first scrape sees the whole cluster. It is a round of its own with half of the
+// time, whose last requests may go on: the round itself needs their connections.
 func (c *Cluster) firstList(ctx context.Context) {
-	ctx, cancel := share(ctx, 2) // the rest is left for the round itself
-	type answer struct {
-		endpoint Endpoint
-		list     MemberList
-		status   Status
-		err      error
-	}
-	endpoints := c.Endpoints()
-	answers := make(chan answer, len(endpoints))
-	var asking sync.WaitGroup
-	for _, e := range endpoints {
-		client := c.Client(e.URL)
-		asking.Go(func() {
-			list, err := client.MemberList(ctx)
-			a := answer{endpoint: e, list: list, err: err}
-			if err == nil { // who answered decides whether its loopback URLs are ours
-				a.status, _ = client.Status(ctx)
-			}
-			answers <- a
-		})
-	}
-	go func() { // the rest go on: the round needs their connections too
-		asking.Wait()
-		cancel()
-	}()
-	for range endpoints {
-		if a := <-answers; a.err == nil {
-			c.memory.keepList(a.list)
-			if a.status.MemberID != 0 {
-				c.memory.keepName(a.endpoint.URL, a.status.MemberID)
-			}
-			c.discover(a.list, c.memory.names())
-			return
-		}
+	ctx, cancel := share(ctx, 2)
+	context.AfterFunc(ctx, cancel)
+	first := c.view(ctx)
+	if _, err := first.Members(ctx); err == nil {
+		first.Close()
 	}
 }
 
@@ -176,7 +152,8 @@ func (c *Cluster) reloadSecrets() {
 	}
 }
 
-// down and up are called with the outcome of each Status. They tell the log, and whoever wants to know, of a change.
+// down and up are called with the outcome of each Status. They tell the log, and
+// whoever wants to know, of a change.
 func (c *Cluster) down(e Endpoint, reason Reason, err error) {
 	if !c.memory.goesDown(e.URL, reason) {
 		return

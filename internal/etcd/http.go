@@ -29,6 +29,9 @@ const (
 	maxMetrics = 32 << 20
 	maxHeader  = 64 << 10
 
+	// dialTimeout bounds the making of an HTTP connection, handshake included.
+	dialTimeout = 3 * time.Second
+
 	quotaAge      = 10 * time.Minute // the flag can only change with a restart
 	quotaRetryAge = time.Minute
 	quotaMetric   = "etcd_server_quota_backend_bytes "
@@ -59,6 +62,9 @@ func newHTTPSide(u *url.URL, cfg *Config, d *dialer) (*httpSide, error) {
 		d = newDialer(m, d.secrets, nil)
 	}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		// The transport goes on with a dial whose request has ended.
+		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+		defer cancel()
 		conn, err := d.connect(ctx)
 		if err != nil {
 			return nil, err

@@ -253,7 +253,7 @@ func (v *View) settle(e Endpoint, err error) {
 	default:
 		reason := v.Failure(e, err)
 		v.cluster.down(e, reason, err)
-		if client, ok := v.apis[e].(*Client); ok && reason == ReasonTimeout {
+		if client, ok := v.apis[e].(*Client); ok && (reason == ReasonTimeout || reason == ReasonDefragmenting) {
 			client.giveUp(v.begun)
 		}
 	}

@@ -39,8 +39,8 @@ type Options struct {
 }
 
 const (
-	// maxRounds bounds the rounds to etcd that requests can cause at one time;
-	// what comes on top waits for its turn.
+	// maxRounds bounds the rounds to etcd that requests can cause at one time,
+	// equal ones counted once; what comes on top waits for its turn.
 	maxRounds = 40
 	// maxNative bounds the /metrics of members that are streamed at one time.
 	maxNative = 20
@@ -56,7 +56,6 @@ type app struct {
 	fleet    *fleet
 	registry *prometheus.Registry
 	reloaded *reloadMetrics
-	rounds   *semaphore.Weighted
 	natives  *semaphore.Weighted
 }
 
@@ -96,7 +95,6 @@ func Run(ctx context.Context, o Options, reload <-chan struct{}) error {
 		fleet:    newFleet(o),
 		registry: prometheus.NewRegistry(),
 		reloaded: newReloadMetrics(),
-		rounds:   semaphore.NewWeighted(maxRounds),
 		natives:  semaphore.NewWeighted(maxNative),
 	}
 	if err := a.register(); err != nil {

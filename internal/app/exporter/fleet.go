@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/etcdops/etcdops/collector"
 	"github.com/etcdops/etcdops/internal/config"
 	"github.com/etcdops/etcdops/internal/etcd"
@@ -18,6 +20,7 @@ type fleet struct {
 	options Options
 	log     *slog.Logger
 	hint    *hint
+	rounds  *semaphore.Weighted
 
 	mu       sync.RWMutex
 	clusters []*cluster // in the order of the configuration
@@ -33,7 +36,7 @@ type cluster struct {
 }
 
 func newFleet(o Options) *fleet {
-	return &fleet{options: o, log: o.Logger, hint: &hint{options: o, manifest: kubeadmManifest, log: o.Logger}}
+	return &fleet{options: o, log: o.Logger, rounds: semaphore.NewWeighted(maxRounds), hint: &hint{options: o, manifest: kubeadmManifest, log: o.Logger}}
 }
 
 // apply makes the configured clusters the present ones. What did not change is
@@ -83,7 +86,7 @@ func (f *fleet) make(life context.Context, c config.Cluster) (*cluster, error) {
 	set := collector.NewSet(client, f.options.Collectors, collector.Deps{
 		Background: background, DataDirs: c.DataDirs,
 		Certificates: client.Certificates, PeerCertificates: client.PeerCertificates,
-	}, log)
+	}, f.rounds, log)
 	return &cluster{config: c, etcd: client, set: set, background: background}, nil
 }
 

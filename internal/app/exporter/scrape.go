@@ -3,7 +3,6 @@
 package exporter
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"net/http"
@@ -58,16 +57,7 @@ func (a *app) scrape(w http.ResponseWriter, r *http.Request, name string, only [
 		return
 	}
 	defer release()
-	timeout := a.timeout(r)
-	ctx, cancel := context.WithTimeout(r.Context(), timeout)
-	defer cancel()
-	if err := a.rounds.Acquire(ctx, 1); err != nil {
-		http.Error(w, fmt.Sprintf("%d scrapes are running already", maxRounds), http.StatusServiceUnavailable)
-		return
-	}
-	deadline, _ := ctx.Deadline()
-	families, err := c.set.Scrape(r.Context(), only, min(timeout, time.Until(deadline)))
-	a.rounds.Release(1)
+	families, err := c.set.Scrape(r.Context(), only, a.timeout(r))
 	if err != nil {
 		http.Error(w, "scrape: "+err.Error(), http.StatusServiceUnavailable)
 		return
