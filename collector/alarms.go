@@ -20,7 +20,7 @@ var alarmsMetrics = []Metric{
 
 const (
 	// alarmListPause is the least time between two AlarmLists, each of which
-	// writes a raft entry: an endpoint that invents texts can not cause more.
+	// writes a raft entry: an endpoint that invents texts cannot cause more.
 	alarmListPause = 10 * time.Minute
 	// maxStrangers bounds the series of alarms for members that are not listed.
 	maxStrangers = 32

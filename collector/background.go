@@ -7,8 +7,9 @@ import (
 	"sync"
 )
 
-// Background runs what takes longer than a scrape or wants its own timing. It
-// ends with the cluster it belongs to.
+// Background owns what may outlive a request: rounds that equal scrapes share, and
+// what takes longer than a scrape or wants its own timing. It ends with the cluster
+// it belongs to.
 type Background struct {
 	life context.Context //nolint:containedctx // the life of the cluster, which outlives each scrape
 	stop context.CancelFunc
@@ -29,6 +30,21 @@ func (b *Background) Go(f func(ctx context.Context)) {
 	if b.life.Err() == nil {
 		b.wg.Go(func() { f(b.life) })
 	}
+}
+
+// Do runs f in the caller's goroutine, as a part of the Background: Close waits
+// for it. It gives false where the Background was closed before.
+func (b *Background) Do(f func(ctx context.Context)) bool {
+	b.mu.Lock()
+	if b.life.Err() != nil {
+		b.mu.Unlock()
+		return false
+	}
+	b.wg.Add(1)
+	b.mu.Unlock()
+	defer b.wg.Done()
+	f(b.life)
+	return true
 }
 
 // Close cancels what runs and waits for its end.

@@ -170,7 +170,7 @@ func TestCancelledWhileWaiting(t *testing.T) {
 	})
 }
 
-// TestAllDead: each collector says what it can not know by an error, unless
+// TestAllDead: each collector says what it cannot know by an error, unless
 // endpoint_up tells it.
 func TestAllDead(t *testing.T) {
 	t.Parallel()

@@ -186,7 +186,7 @@ func (e capturedError) error(t *testing.T) error {
 		cause = errors.New(e.Text)
 	}
 	if cause == nil {
-		t.Fatalf("recorded error %+v can not be replayed", e)
+		t.Fatalf("recorded error %+v cannot be replayed", e)
 	}
 	if e.Method == "" { // an HTTP request
 		return fmt.Errorf("%s: %w", e.Text, cause)

@@ -7,7 +7,7 @@ import "github.com/prometheus/client_golang/prometheus"
 var exporterMetrics = []Metric{
 	gauge("exporter_collector_success", "1 when the collector learned all it asks for in this scrape. An endpoint that is down is no failure: endpoint_up tells it.", "collector"),
 	gauge("exporter_collector_duration_seconds", "How long the collector took in this scrape.", "collector"),
-	{"exporter_rpc_errors_total", "Requests to the cluster's endpoints that failed since the exporter started. code is gRPC's.", prometheus.CounterValue, []string{"method", "code"}},
+	{"exporter_rpc_errors_total", "Requests to the cluster's endpoints that failed since the cluster was configured, expected refusals left out. code is gRPC's.", prometheus.CounterValue, []string{"method", "code"}},
 }
 
 // processMetrics are on /metrics alone, beside build information, go_ and process_.

@@ -25,17 +25,22 @@ type Set struct {
 	cluster    *etcd.Cluster
 	collectors []Collector
 	log        *slog.Logger
+	background *Background
 	places     *semaphore.Weighted
 	own        subject
 	rounds     singleflight.Group
 	last       atomic.Pointer[Result]
 
 	mu      sync.Mutex
-	failing map[string]string // collector: the error that was logged
+	failing map[string]failure // by collector
 }
 
-// ErrBusy says that too many rounds were under way for the whole time.
-var ErrBusy = errors.New("too many scrapes are running already")
+// ErrBusy says that too many rounds were under way for the whole time, ErrClosed
+// that the cluster is not configured any more.
+var (
+	ErrBusy   = errors.New("too many scrapes are running already")
+	ErrClosed = errors.New("the cluster is not configured any more")
+)
 
 // Result is what a scrape of all collectors learned.
 type Result struct {
@@ -47,7 +52,7 @@ type Result struct {
 // NewSet makes the collectors that enabled names. places bounds the rounds that
 // all sets together may have under way.
 func NewSet(cluster *etcd.Cluster, enabled []string, deps Deps, places *semaphore.Weighted, log *slog.Logger) *Set {
-	s := &Set{cluster: cluster, log: log, places: places, own: newSubject("exporter", "", exporterMetrics), failing: map[string]string{}}
+	s := &Set{cluster: cluster, log: log, background: deps.Background, places: places, own: newSubject("exporter", "", exporterMetrics), failing: map[string]failure{}}
 	for _, choice := range All() {
 		if slices.Contains(enabled, choice.Name) {
 			s.collectors = append(s.collectors, choice.New(deps))
@@ -74,14 +79,21 @@ func (s *Set) Last() *Result { return s.last.Load() }
 func (s *Set) Scrape(ctx context.Context, only []string, timeout time.Duration) ([]*dto.MetricFamily, error) {
 	only = slices.Compact(slices.Sorted(slices.Values(only)))
 	key := fmt.Sprint(only, timeout)
-	shared := s.rounds.DoChan(key, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
-		defer cancel()
-		if err := s.places.Acquire(ctx, 1); err != nil {
-			return nil, ErrBusy
+	shared := s.rounds.DoChan(key, func() (families any, err error) {
+		open := s.background.Do(func(life context.Context) {
+			life, cancel := context.WithTimeout(life, timeout)
+			defer cancel()
+			if s.places.Acquire(life, 1) != nil {
+				err = ErrBusy
+				return
+			}
+			defer s.places.Release(1)
+			families, err = s.round(life, only)
+		})
+		if !open {
+			err = ErrClosed
 		}
-		defer s.places.Release(1)
-		return s.round(ctx, only)
+		return families, err
 	})
 	select {
 	case r := <-shared:
@@ -119,11 +131,9 @@ type outcome struct {
 // collect runs the collectors side by side. Their requests end a little before
 // the round does, so that there is time left to tell of it.
 func (s *Set) collect(ctx context.Context, only []string) []prometheus.Metric {
-	asking, cancel := context.WithCancel(ctx)
-	if deadline, ok := ctx.Deadline(); ok {
-		left := time.Until(deadline)
-		asking, cancel = context.WithTimeout(ctx, left-min(left/5, 500*time.Millisecond))
-	}
+	deadline, _ := ctx.Deadline() // Scrape has set one
+	left := time.Until(deadline)
+	asking, cancel := context.WithTimeout(ctx, left-min(left/5, 500*time.Millisecond))
 	defer cancel()
 	view := s.cluster.View(asking)
 	defer view.Close()
@@ -134,7 +144,7 @@ func (s *Set) collect(ctx context.Context, only []string) []prometheus.Metric {
 			continue
 		}
 		waiting[c.Name()] = true
-		go func() { outcomes <- run(asking, c, view) }()
+		s.background.Go(func(context.Context) { outcomes <- run(asking, c, view) })
 	}
 	b := s.own.batch()
 	for len(waiting) > 0 {
@@ -172,6 +182,16 @@ func run(ctx context.Context, c Collector, view *etcd.View) (o outcome) {
 	return o
 }
 
+// failure is what the log was told of a collector.
+type failure struct {
+	text   string
+	logged time.Time
+}
+
+// logPause is the least time between two lines on one collector that goes on
+// failing in ever new words, such as those with a port number in them.
+const logPause = 5 * time.Minute
+
 // report logs a collector's failure when it begins, changes and ends, not at
 // each scrape.
 func (s *Set) report(name string, err error) {
@@ -182,8 +202,8 @@ func (s *Set) report(name string, err error) {
 	case err == nil && failed:
 		delete(s.failing, name)
 		s.log.Info("collector works again", "collector", name)
-	case err != nil && err.Error() != before:
-		s.failing[name] = err.Error()
+	case err != nil && (!failed || err.Error() != before.text && time.Since(before.logged) >= logPause):
+		s.failing[name] = failure{err.Error(), time.Now()}
 		s.log.Warn("collector failed", "collector", name, "err", err)
 	}
 }

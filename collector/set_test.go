@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -53,8 +54,9 @@ func newTestSet(t *testing.T, log *bytes.Buffer, stubs ...*stub) *Set {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(cluster.Close)
-	s := NewSet(cluster, nil, Deps{}, semaphore.NewWeighted(9), logger)
+	background := NewBackground(t.Context())
+	t.Cleanup(func() { background.Close(); cluster.Close() })
+	s := NewSet(cluster, nil, Deps{Background: background}, semaphore.NewWeighted(9), logger)
 	for _, stub := range stubs {
 		s.collectors = append(s.collectors, stub)
 	}
@@ -207,30 +209,37 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-// TestFailureIsLoggedOnce: when it begins, changes and ends.
+// TestFailureIsLoggedOnce: when it begins and ends, and when it changes, that not
+// at each scrape.
 func TestFailureIsLoggedOnce(t *testing.T) {
 	t.Parallel()
-	var log bytes.Buffer
-	var fault error
-	s := newTestSet(t, &log, newStub("a", func(_ context.Context, b *batch) { b.fail(fault) }))
-	for _, step := range []struct {
-		fault error
-		lines int
-	}{
-		{nil, 0},
-		{errors.New("one"), 1},
-		{errors.New("one"), 1},
-		{errors.New("two"), 2},
-		{nil, 3},
-		{nil, 3},
-		{errors.New("two"), 4},
-	} {
-		fault = step.fault
-		mustScrape(t, s, time.Minute).want(t, series{successOf("a"): number(fault == nil)})
-		if lines := strings.Count(log.String(), "\n"); lines != step.lines {
-			t.Errorf("%d lines after %v, want %d:\n%s", lines, step.fault, step.lines, &log)
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		var fault error
+		s := newTestSet(t, &log, newStub("a", func(_ context.Context, b *batch) { b.fail(fault) }))
+		for _, step := range []struct {
+			fault error
+			after time.Duration
+			lines int
+		}{
+			{nil, 0, 0},
+			{errors.New("port 1"), 0, 1},
+			{errors.New("port 1"), logPause, 1},
+			{errors.New("port 2"), 0, 2},
+			{errors.New("port 3"), logPause - 1, 2},
+			{errors.New("port 4"), 1, 3},
+			{nil, 0, 4},
+			{nil, logPause, 4},
+			{errors.New("port 4"), 0, 5},
+		} {
+			time.Sleep(step.after)
+			fault = step.fault
+			mustScrape(t, s, time.Minute).want(t, series{successOf("a"): number(fault == nil)})
+			if lines := strings.Count(log.String(), "\n"); lines != step.lines {
+				t.Errorf("%d lines after %v, want %d:\n%s", lines, step.fault, step.lines, &log)
+			}
 		}
-	}
+	})
 }
 
 // TestDuplicateSeriesOfTwoCollectors: one series that two collectors give is left

@@ -37,7 +37,7 @@ func (c *certificates) Collect(ctx context.Context, view *etcd.View) ([]promethe
 	sides := []func(context.Context, *etcd.View) []presented{c.servers, c.peers}
 	chains := etcd.Each(sides, func(side func(context.Context, *etcd.View) []presented) []presented { return side(ctx, view) })
 	for _, p := range slices.Concat(chains...) {
-		// A URL that can not be reached is no fault of this collector: endpoint_up
+		// A URL that cannot be reached is no fault of this collector: endpoint_up
 		// tells it, and a peer port may be closed to us.
 		if p.err == nil && len(p.chain) > 0 {
 			addCertificates(b, p)

@@ -108,7 +108,7 @@ func TestCertificates(t *testing.T) {
 }
 
 // TestOwnAndPeerCertificates: the exporter's own, the CA file's, and the peers';
-// a peer that can not be reached is no fault.
+// a peer that cannot be reached is no fault.
 func TestOwnAndPeerCertificates(t *testing.T) {
 	t.Parallel()
 	end, soon := time.Unix(2_000_000_000, 0), time.Unix(1_900_000_000, 0)

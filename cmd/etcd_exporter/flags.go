@@ -166,7 +166,7 @@ func (f *flags) checkConfigFile() error {
 		return nil
 	}
 	slices.Sort(both)
-	return fmt.Errorf("--config.file can not go together with %s: put it into the file", strings.Join(both, ", "))
+	return fmt.Errorf("--config.file cannot go together with %s: put it into the file", strings.Join(both, ", "))
 }
 
 func (f *flags) checkProbeKey() error {

@@ -42,7 +42,7 @@ type Estimator struct {
 }
 
 // Add takes in a sample; samples come in the order they were received. An
-// error means that the sample can not be true and was left out: the estimate
+// error means that the sample cannot be true and was left out: the estimate
 // is as before.
 func (e *Estimator) Add(s Sample) error {
 	newest, err := s.evidence()
@@ -96,12 +96,6 @@ func (e *Estimator) Next(now time.Time) time.Time {
 	return now.Add(wait)
 }
 
-// Reset forgets everything. It is for when the samples will come from another
-// server under the same name; steps of a clock need no reset.
-func (e *Estimator) Reset() {
-	*e = Estimator{}
-}
-
 // aim picks the offset to test: an answer tells whether the truth is above or
 // below it. The middle halves what is possible. But a truth close to one edge
 // renews that edge alone, and when the other edge's evidence left the window
@@ -140,7 +134,7 @@ func (e *Estimator) overdue(margin time.Duration, loosening func(young interval)
 }
 
 // forgetContradicted looks from the newest sample back for the first one that
-// can not be true together with all younger ones. A clock was stepped between
+// cannot be true together with all younger ones. A clock was stepped between
 // them, so that sample and everything older tells nothing any more. The
 // forgotten keep their places: their round trips still hold.
 func (e *Estimator) forgetContradicted() {

@@ -33,7 +33,7 @@ type Cluster struct {
 }
 
 // NewCluster makes the clients of the configured endpoints. It asks nobody yet;
-// a secret that can not be read shows at the first question and in the log.
+// a secret that cannot be read shows at the first question and in the log.
 func NewCluster(cfg Config) (*Cluster, error) {
 	c := &Cluster{
 		cfg: cfg, log: cfg.Logger, policy: newPolicy(&cfg),
@@ -55,9 +55,6 @@ func NewCluster(cfg Config) (*Cluster, error) {
 	}
 	return c, nil
 }
-
-// Name is the cluster's name in the configuration.
-func (c *Cluster) Name() string { return c.cfg.Name }
 
 // Endpoints are the client URLs that are asked: the configured ones first.
 func (c *Cluster) Endpoints() []Endpoint {
@@ -139,7 +136,7 @@ func (c *Cluster) Certificates() (leaf *x509.Certificate, cas []*x509.Certificat
 func (c *Cluster) reloadSecrets() {
 	changed, err := c.secrets.refresh()
 	if err != nil {
-		c.log.Warn("secret files can not be used; what was read before stays in force", "err", err)
+		c.log.Warn("secret files cannot be used; what was read before stays in force", "err", err)
 	}
 	if !changed {
 		return

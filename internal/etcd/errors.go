@@ -90,7 +90,7 @@ func wrap(method string, err error) error {
 
 // answeredCode says whether a status can only have come from the server:
 // gRPC's client makes Unavailable, DeadlineExceeded and Canceled up itself,
-// and Unknown, Internal and ResourceExhausted of what it can not read.
+// and Unknown, Internal and ResourceExhausted of what it cannot read.
 func answeredCode(err error) bool {
 	s, ok := status.FromError(err)
 	if !ok {
@@ -154,7 +154,7 @@ type Reason string
 const (
 	ReasonRefused       Reason = "refused"       // nothing listens on the port
 	ReasonTimeout       Reason = "timeout"       // no answer before the deadline
-	ReasonDefragmenting Reason = "defragmenting" // answers its member list, not Status
+	ReasonDefragmenting Reason = "defragmenting" // answers its member list or HTTP, not Status
 	ReasonTLS           Reason = "tls"           // the two ends do not agree on TLS or trust
 	ReasonAuth          Reason = "auth"          // user, password or token refused
 	ReasonDNS           Reason = "dns"           // the host name has no address

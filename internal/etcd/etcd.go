@@ -3,7 +3,7 @@
 // Package etcd asks etcd questions and changes nothing in it.
 //
 // A Cluster holds one long-lived Client for each endpoint, so that one hanging
-// member can not hold another up. A View is one round of questions (a scrape):
+// member cannot hold another up. A View is one round of questions (a scrape):
 // each question is put to an endpoint once, whoever asks it, and failures are
 // counted by method and code. Beside its sub-package mutate this is the only
 // importer of clientv3; what leaves it are the plain types below.

@@ -37,7 +37,7 @@ func (m MemberList) Fingerprint() string {
 		members[i].ClientURLs = slices.Sorted(slices.Values(members[i].ClientURLs))
 	}
 	slices.SortFunc(members, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
-	text, _ := json.Marshal(MemberList{ClusterID: m.ClusterID, Members: members}) // plain data: it can not fail
+	text, _ := json.Marshal(MemberList{ClusterID: m.ClusterID, Members: members}) // plain data: it cannot fail
 	return string(text)
 }
 

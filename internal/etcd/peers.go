@@ -29,7 +29,7 @@ type peer struct {
 func (c *Cluster) PeerCertificates(ctx context.Context, member Member, peerURL string) ([]*x509.Certificate, error) {
 	u, err := url.Parse(peerURL)
 	if err != nil || u.Hostname() == "" || u.Port() == "" {
-		return nil, fmt.Errorf("peer URL %.100q of member %x can not be asked", peerURL, member.ID)
+		return nil, fmt.Errorf("peer URL %.100q of member %x cannot be asked", peerURL, member.ID)
 	}
 	if u.Scheme != "https" {
 		return nil, nil

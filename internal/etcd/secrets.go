@@ -3,7 +3,6 @@
 package etcd
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,7 +14,7 @@ import (
 	"sync"
 )
 
-// secretError is a certificate, key, CA or password file that can not be used.
+// secretError is a certificate, key, CA or password file that cannot be used.
 // It names the file and never its content.
 type secretError struct {
 	reason Reason // what an endpoint fails for without it: tls, or auth for a password
@@ -123,7 +122,7 @@ func parsePassword(name string, data []byte) (string, error) {
 	return password, nil
 }
 
-// fail keeps why the files can not be used, and gives it where that is news.
+// fail keeps why the files cannot be used, and gives it where that is news.
 func (s *secrets) fail(password bool, err error) error {
 	if s.failed != nil && err.Error() == s.failed.Error() {
 		return nil
@@ -159,21 +158,25 @@ func (s *secrets) certificates() (leaf *x509.Certificate, cas []*x509.Certificat
 	return leaf, s.cas
 }
 
-// parseCertificates reads every certificate of a PEM file.
+// parseCertificates reads every certificate of a PEM file. One that cannot be read
+// is left out, as crypto/x509 does with bundles; only a file without any good one is
+// an error.
 func parseCertificates(data []byte) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
-	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(bytes.TrimSpace(rest)) {
+	failed := errors.New("no PEM certificate in the file")
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
 			continue
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, err
+			failed = err
+			continue
 		}
 		certs = append(certs, cert)
 	}
 	if len(certs) == 0 {
-		return nil, errors.New("no PEM certificate in the file")
+		return nil, failed
 	}
 	return certs, nil
 }

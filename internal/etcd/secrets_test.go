@@ -95,7 +95,7 @@ func TestSecretsUnreadableFromTheStart(t *testing.T) {
 					t.Errorf("reason %q (%v), want %q", reason, err, test.want)
 				}
 			}
-			if n := strings.Count(log.String(), "secret files can not be used"); n != 1 {
+			if n := strings.Count(log.String(), "secret files cannot be used"); n != 1 {
 				t.Errorf("logged %d times:\n%s", n, &log)
 			}
 		})

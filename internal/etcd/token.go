@@ -46,7 +46,7 @@ func (t *token) set(value string) {
 }
 
 // firstToken authenticates a new connection. A refusal ends it. A cluster that
-// can not decide at present (without a quorum no proposal passes) does not: what
+// cannot decide at present (without a quorum no proposal passes) does not: what
 // needs no token, such as Status, is to be had even then.
 func (c *Client) firstToken(ctx context.Context, conn *connection) error {
 	some, cancel := share(ctx, 3) // the greater part is left for the question itself

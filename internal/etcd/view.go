@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -71,6 +72,11 @@ func ask[T any](ctx context.Context, v *View, e Endpoint, name string, f func(co
 	if !asked {
 		go func() {
 			defer close(a.done)
+			defer func() { // what an endpoint sends must not end the program
+				if r := recover(); r != nil {
+					a.err = fmt.Errorf("%s: panic: %v", name, r)
+				}
+			}()
 			start := time.Now()
 			a.value, a.err = f(v.round, v.apis[e])
 			a.took = time.Since(start)
@@ -91,7 +97,8 @@ func ask[T any](ctx context.Context, v *View, e Endpoint, name string, f func(co
 	return value, a.took, a.err
 }
 
-// Count keeps an error of a request to an endpoint of this round, unless it is an answer that was expected.
+// Count keeps an error of a request to an endpoint of this round, unless it is an
+// answer that was expected.
 func (v *View) Count(err error) {
 	var e *Error
 	if !errors.As(err, &e) || errors.Is(err, context.Canceled) {

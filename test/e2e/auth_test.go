@@ -138,7 +138,7 @@ func compactSome(t *testing.T, l *lab.Lab) int64 {
 }
 
 // authOutside reads a key that the user may not: the answer shows that the
-// member is healthy. Only the compaction can not be learned.
+// member is healthy. Only the compaction cannot be learned.
 func authOutside(t *testing.T, l *lab.Lab) {
 	e, _ := exportAs(t, l, readerPassword, "health")
 	for range 3 {

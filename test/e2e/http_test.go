@@ -208,7 +208,7 @@ func nativeMetrics(t *testing.T, e *Exporter, u string) {
 		refuses(e.Get("/native?cluster=nope&url="+u), 404, "default"))
 }
 
-// TestHTTPNativeDown asks for the metrics of members that can not give them.
+// TestHTTPNativeDown asks for the metrics of members that cannot give them.
 func TestHTTPNativeDown(t *testing.T) {
 	t.Parallel()
 	l := startLab(t, lab.Options{Members: 1, Version: "3.6.16"})

@@ -253,7 +253,7 @@ func TestTLSRotation(t *testing.T) {
 // force, and one line tells of it.
 func halfWritten(t *testing.T, e *Exporter, file string, key []byte, url string) {
 	t.Helper()
-	const complaint = "secret files can not be used"
+	const complaint = "secret files cannot be used"
 	if n := logged(e, complaint); n != 0 {
 		t.Errorf("%d complaints before anything was wrong:\n%s", n, e.Log())
 	}

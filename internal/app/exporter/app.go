@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/oklog/run"
@@ -57,6 +58,8 @@ type app struct {
 	registry *prometheus.Registry
 	reloaded *reloadMetrics
 	natives  *semaphore.Weighted
+
+	reloading sync.Mutex
 }
 
 // Check reads all that the program starts with and says what is wrong.
@@ -88,7 +91,7 @@ func Run(ctx context.Context, o Options, reload <-chan struct{}) error {
 	}
 	o.Logger.Info("starting etcd_exporter", "version", version.Version, "revision", version.GetRevision(),
 		"clusters", len(validated.Clusters), "collectors", strings.Join(o.Collectors, ","))
-	life, stop := context.WithCancel(ctx)
+	life, stop := context.WithCancel(context.WithoutCancel(ctx)) // running scrapes may end when ctx has
 	defer stop()
 	a := &app{
 		options: o, log: o.Logger, life: life,
@@ -106,7 +109,7 @@ func Run(ctx context.Context, o Options, reload <-chan struct{}) error {
 	defer a.fleet.close()
 	a.warn(validated)
 	a.reloaded.succeeded(time.Now())
-	return a.serve(ctx, stop, reload)
+	return a.serve(ctx, reload)
 }
 
 func (a *app) register() error {
@@ -125,7 +128,7 @@ func (a *app) register() error {
 }
 
 // serve runs the web server and the reload loop until one of them ends.
-func (a *app) serve(ctx context.Context, stop context.CancelFunc, reload <-chan struct{}) error {
+func (a *app) serve(ctx context.Context, reload <-chan struct{}) error {
 	server := &http.Server{
 		Handler:           a.routes(),
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), // a scanner's bad handshakes are no news
@@ -138,7 +141,6 @@ func (a *app) serve(ctx context.Context, stop context.CancelFunc, reload <-chan 
 	group.Add(func() error {
 		return web.ListenAndServe(server, a.options.Web, a.log)
 	}, func(error) {
-		stop()
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 		defer cancel()
 		if err := server.Shutdown(ending); err != nil {
@@ -167,6 +169,8 @@ func (a *app) serve(ctx context.Context, stop context.CancelFunc, reload <-chan 
 
 // reload reads the configuration again; a bad one leaves everything as it is.
 func (a *app) reload() error {
+	a.reloading.Lock() // else the older of two files may come last
+	defer a.reloading.Unlock()
 	validated, err := load(a.options)
 	if err == nil {
 		err = a.fleet.apply(a.life, validated)

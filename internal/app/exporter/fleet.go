@@ -24,6 +24,7 @@ type fleet struct {
 
 	mu       sync.RWMutex
 	clusters []*cluster // in the order of the configuration
+	closing  sync.WaitGroup
 }
 
 // cluster is one of them, with what lasts between its scrapes.
@@ -36,7 +37,7 @@ type cluster struct {
 }
 
 func newFleet(o Options) *fleet {
-	return &fleet{options: o, log: o.Logger, rounds: semaphore.NewWeighted(maxRounds), hint: &hint{options: o, manifest: kubeadmManifest, log: o.Logger}}
+	return &fleet{options: o, log: o.Logger, rounds: semaphore.NewWeighted(maxRounds), hint: &hint{options: o, manifest: config.DefaultKubeadmManifest, log: o.Logger}}
 }
 
 // apply makes the configured clusters the present ones. What did not change is
@@ -63,7 +64,7 @@ func (f *fleet) apply(life context.Context, v *config.Validated) error {
 	}
 	for _, old := range f.clusters {
 		if !slices.Contains(next, old) {
-			go old.close()
+			f.closing.Go(old.close)
 		}
 	}
 	f.clusters = next
@@ -88,6 +89,17 @@ func (f *fleet) make(life context.Context, c config.Cluster) (*cluster, error) {
 		Certificates: client.Certificates, PeerCertificates: client.PeerCertificates,
 	}, f.rounds, log)
 	return &cluster{config: c, etcd: client, set: set, background: background}, nil
+}
+
+// only gives the cluster where there is just one.
+func (f *fleet) only() (c *cluster, release func(), ok bool) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if len(f.clusters) != 1 {
+		return nil, nil, false
+	}
+	f.clusters[0].users.Add(1)
+	return f.clusters[0], f.clusters[0].users.Done, true
 }
 
 // use gives the named cluster, which stays open until release is called.
@@ -122,10 +134,11 @@ func (f *fleet) close() {
 	for _, c := range f.all() {
 		c.close()
 	}
+	f.closing.Wait()
 }
 
 func (c *cluster) close() {
-	c.background.Close()
 	c.users.Wait()
+	c.background.Close()
 	c.etcd.Close()
 }

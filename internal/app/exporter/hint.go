@@ -10,10 +10,7 @@ import (
 	"github.com/etcdops/etcdops/internal/etcd"
 )
 
-// kubeadmManifest is where kubeadm writes etcd's static pod.
-const kubeadmManifest = "/etc/kubernetes/manifests/etcd.yaml"
-
-// hint tells a newcomer on a kubeadm host, whose default endpoint can not work,
+// hint tells a newcomer on a kubeadm host, whose default endpoint cannot work,
 // the flags that will: once.
 type hint struct {
 	options  Options

@@ -19,13 +19,8 @@ import (
 // native streams a member's own /metrics through, fetched with the cluster's
 // credentials. The URL must be one of the cluster's known endpoints.
 func (a *app) native(w http.ResponseWriter, r *http.Request) {
-	name, ok := a.clusterOf(w, r)
+	c, release, ok := a.cluster(w, r)
 	if !ok {
-		return
-	}
-	c, release, ok := a.fleet.use(name)
-	if !ok {
-		http.Error(w, fmt.Sprintf("cluster %.100q is not configured any more", name), http.StatusNotFound)
 		return
 	}
 	defer release()
@@ -35,7 +30,7 @@ func (a *app) native(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !slices.ContainsFunc(c.etcd.Endpoints(), func(e etcd.Endpoint) bool { return e.URL == wanted }) {
-		http.Error(w, fmt.Sprintf("%.200q is not an endpoint of cluster %s; /sd/native lists them", wanted, name), http.StatusNotFound)
+		http.Error(w, fmt.Sprintf("%.200q is not an endpoint of cluster %s; /sd/native lists them", wanted, c.config.Name), http.StatusNotFound)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), a.timeout(r))

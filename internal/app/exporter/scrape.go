@@ -22,21 +22,23 @@ const timeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
 // metrics serves the exporter's own metrics, with those of the cluster where
 // there is just one.
 func (a *app) metrics(w http.ResponseWriter, r *http.Request) {
-	names := a.fleet.names()
-	if len(names) != 1 {
+	c, release, ok := a.fleet.only()
+	if !ok {
 		a.answer(w, r, a.registry)
 		return
 	}
-	a.scrape(w, r, names[0], nil, a.registry)
+	defer release()
+	a.scrape(w, r, c, nil, a.registry)
 }
 
 // probe serves one cluster, chosen by its name. A URL is never taken from a
 // request.
 func (a *app) probe(w http.ResponseWriter, r *http.Request) {
-	name, ok := a.clusterOf(w, r)
+	c, release, ok := a.cluster(w, r)
 	if !ok {
 		return
 	}
+	defer release()
 	only := r.URL.Query()["collect[]"]
 	for _, wanted := range only {
 		if !slices.Contains(a.options.Collectors, wanted) {
@@ -45,18 +47,12 @@ func (a *app) probe(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	a.scrape(w, r, name, only)
+	a.scrape(w, r, c, only)
 }
 
 // scrape asks the cluster and answers with what could be learned, and with what
 // the gatherers beside have.
-func (a *app) scrape(w http.ResponseWriter, r *http.Request, name string, only []string, beside ...prometheus.Gatherer) {
-	c, release, ok := a.fleet.use(name)
-	if !ok { // a reload took it away in between
-		http.Error(w, fmt.Sprintf("cluster %.100q is not configured any more", name), http.StatusNotFound)
-		return
-	}
-	defer release()
+func (a *app) scrape(w http.ResponseWriter, r *http.Request, c *cluster, only []string, beside ...prometheus.Gatherer) {
 	families, err := c.set.Scrape(r.Context(), only, a.timeout(r))
 	if err != nil {
 		http.Error(w, "scrape: "+err.Error(), http.StatusServiceUnavailable)
@@ -72,21 +68,23 @@ func (a *app) answer(w http.ResponseWriter, r *http.Request, gatherers ...promet
 	}).ServeHTTP(w, r)
 }
 
-// clusterOf reads the cluster parameter; where it is wrong it has answered.
-func (a *app) clusterOf(w http.ResponseWriter, r *http.Request) (string, bool) {
-	known := strings.Join(a.fleet.names(), ", ")
+// cluster finds the one that the parameter cluster names; where there is none it
+// has answered. The cluster stays open until release is called.
+func (a *app) cluster(w http.ResponseWriter, r *http.Request) (c *cluster, release func(), ok bool) {
 	given := r.URL.Query()["cluster"]
+	known := strings.Join(a.fleet.names(), ", ")
 	switch {
 	case len(given) == 0 || given[0] == "":
 		http.Error(w, "the parameter cluster is missing; known clusters: "+known, http.StatusBadRequest)
+		return nil, nil, false
 	case len(given) > 1:
 		http.Error(w, "the parameter cluster is given more than once", http.StatusBadRequest)
-	case !slices.Contains(a.fleet.names(), given[0]):
-		http.Error(w, fmt.Sprintf("cluster %.100q is not known; known clusters: %s", given[0], known), http.StatusNotFound)
-	default:
-		return given[0], true
+		return nil, nil, false
 	}
-	return "", false
+	if c, release, ok = a.fleet.use(given[0]); !ok {
+		http.Error(w, fmt.Sprintf("cluster %.100q is not known; known clusters: %s", given[0], known), http.StatusNotFound)
+	}
+	return c, release, ok
 }
 
 // timeout is how long a request may take: the flag, or what the scraper allows

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// The bounds are those of the alerts, so that the page and the pager agree.
+// The bounds are those that the alerts will have, so that the page and the pager
+// agree.
 const (
 	quotaWarning, quotaBad = 0.75, 0.9
 	certWarning, certBad   = 30 * day, 7 * day

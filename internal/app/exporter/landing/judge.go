@@ -114,7 +114,7 @@ func (v *clusterView) endpoint(e *endpointView, q quorum) {
 	case e.State.Text == "defragmenting":
 		f.add(warning, "Defragmentation in progress: the member's reads and writes wait", e.place(""))
 	case e.State.Text == "down" && e.blind():
-		f.add(warning, "Endpoint can not be seen: check CA, certificates, server name, user and name service", e.place(e.State.Note))
+		f.add(warning, "Endpoint cannot be seen: check CA, certificates, server name, user and name service", e.place(e.State.Note))
 	case e.State.Text == "down":
 		f.add(warning, "Endpoint is down", e.place(e.State.Note))
 	}

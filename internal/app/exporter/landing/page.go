@@ -51,7 +51,7 @@ func Headers(h http.Header) {
 }
 
 // styleHash is taken of a rendered page and not of the file, since the
-// template engine strips comments. An empty page can not fail to render.
+// template engine strips comments. An empty page cannot fail to render.
 var styleHash = sync.OnceValue(func() string {
 	var page bytes.Buffer
 	_ = Write(&page, time.Time{}, "", nil, true)

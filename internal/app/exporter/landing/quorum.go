@@ -13,7 +13,7 @@ type quorum struct {
 	voters, healthy, size int
 	tolerance             int
 	leader                bool
-	// Endpoints: those that were asked, that answer, that we can not see, and the
+	// Endpoints: those that were asked, that answer, that we cannot see, and the
 	// members behind those that answer, learners left out.
 	asked, up, blind, upVoters int
 }
@@ -49,7 +49,7 @@ func newQuorum(r readings, endpoints []endpointView) quorum {
 }
 
 // lost says that no quorum can be there: a voter that answers a linearizable
-// read proves that one is, and one that we can not see may be well.
+// read proves that one is, and one that we cannot see may be well.
 func (q quorum) lost() bool {
 	return q.known && q.tolerance+q.blind < 0 && (q.healthy == 0 || !q.leader)
 }

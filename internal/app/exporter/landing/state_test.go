@@ -54,7 +54,7 @@ func TestStates(t *testing.T) {
 			"needs attention", "warning",
 			[]string{"give every member an endpoint", "No endpoint here leads to 2 started members"},
 		},
-		"one of three blind":  {loadSample(t, "bad_night", `reason="refused"`, `reason="tls"`), "NOSPACE alarm", "bad", []string{"can not be seen"}},
+		"one of three blind":  {loadSample(t, "bad_night", `reason="refused"`, `reason="tls"`), "NOSPACE alarm", "bad", []string{"cannot be seen"}},
 		"corrupt":             {loadSample(t, "healthy", `alarm="CORRUPT"} 0`, `alarm="CORRUPT"} 1`), "CORRUPT alarm", "bad", []string{"Alarm CORRUPT", "etcd-1 etcd-2 etcd-3"}},
 		"certificate soon":    {loadSample(t, "healthy", "1824865620", "1795921620"), "degraded", "bad", []string{"Server certificate expires soon"}},
 		"collector fails":     {loadSample(t, "healthy", `collector="tls"} 1`, `collector="tls"} 0`), "needs attention", "warning", []string{"tls"}},
