@@ -3,9 +3,11 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,35 +43,36 @@ func (c *compaction) Collect(ctx context.Context, view *etcd.View) ([]prometheus
 		b.fail(errors.New("no endpoint answers"))
 		return b.done()
 	}
-	head := candidates[0].status
-	b.add("cluster_revision", float64(head.Revision))
+	b.add("cluster_revision", float64(candidates[0].status.Revision))
+	lowest, err := lowestOf(ctx, view, candidates, c.known(candidates[0].status))
+	if err != nil {
+		b.fail(err)
+		return b.done()
+	}
+	c.keep(lowest)
+	if lowest <= 1 { // the first revision can be read: nothing was ever compacted
+		lowest = 0
+	}
+	b.add("cluster_compact_revision", float64(lowest))
+	return b.done()
+}
+
+// known gives the lowest readable revision of an earlier scrape; 0 where there is
+// none, or where this is another cluster or an earlier state of it.
+func (c *compaction) known(head etcd.Status) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if head.ClusterID != c.clusterID || head.Revision < c.head {
 		c.lowest = 0
 	}
 	c.clusterID, c.head = head.ClusterID, head.Revision
-	for _, candidate := range candidates {
-		if candidate.status.Revision < c.lowest {
-			b.fail(fmt.Errorf("%s: is behind the compacted revision %d", candidate.endpoint.URL, c.lowest))
-			continue
-		}
-		lowest, err := lowestReadable(ctx, view.API(candidate.endpoint), c.lowest, candidate.status.Revision)
-		if err != nil {
-			view.Count(err)
-			b.fail(fmt.Errorf("%s: find compacted revision: %w", candidate.endpoint.URL, err))
-			continue
-		}
-		c.lowest = lowest
-		compacted := lowest
-		if lowest <= 1 {
-			compacted = 0
-		}
-		b.add("cluster_compact_revision", float64(compacted))
-		b.errs = nil // one member's answer is enough
-		break
-	}
-	return b.done()
+	return c.lowest
+}
+
+func (c *compaction) keep(lowest int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lowest = lowest
 }
 
 // candidate is an endpoint that may be asked, with its Status.
@@ -78,39 +81,42 @@ type candidate struct {
 	status   etcd.Status
 }
 
-// furthest gives at most two endpoints of the cluster that most endpoints belong
-// to, the one with the highest revision first.
+// furthest gives the endpoints of the cluster that most endpoints belong to, the
+// one with the highest revision first.
 func furthest(ctx context.Context, view *etcd.View) []candidate {
-	statuses := view.Statuses(ctx)
+	var all []candidate
 	size := map[uint64]int{}
-	for _, s := range statuses {
+	for i, s := range view.Statuses(ctx) {
 		if s != nil {
+			all = append(all, candidate{view.Endpoints()[i], *s})
 			size[s.ClusterID]++
 		}
 	}
-	var best, second *candidate
-	for i, s := range statuses {
-		if s == nil {
+	slices.SortStableFunc(all, func(a, b candidate) int {
+		return cmp.Or(
+			cmp.Compare(size[b.status.ClusterID], size[a.status.ClusterID]),
+			cmp.Compare(a.status.ClusterID, b.status.ClusterID),
+			cmp.Compare(b.status.Revision, a.status.Revision))
+	})
+	return slices.DeleteFunc(all, func(c candidate) bool { return c.status.ClusterID != all[0].status.ClusterID })
+}
+
+// lowestOf asks the first candidate, and where that fails another one.
+func lowestOf(ctx context.Context, view *etcd.View, candidates []candidate, known int64) (int64, error) {
+	var errs []error
+	for _, c := range candidates[:min(len(candidates), 2)] {
+		if c.status.Revision < known {
+			errs = append(errs, fmt.Errorf("%s: is behind the compacted revision %d", c.endpoint.URL, known))
 			continue
 		}
-		now := &candidate{view.Endpoints()[i], *s}
-		switch {
-		case best == nil || size[s.ClusterID] > size[best.status.ClusterID]:
-			best, second = now, nil
-		case s.ClusterID != best.status.ClusterID:
-		case s.Revision > best.status.Revision:
-			best, second = now, best
-		case second == nil || s.Revision > second.status.Revision:
-			second = now
+		lowest, err := lowestReadable(ctx, view.API(c.endpoint), known, c.status.Revision)
+		if err == nil {
+			return lowest, nil
 		}
+		view.Count(err)
+		errs = append(errs, fmt.Errorf("%s: find compacted revision: %w", c.endpoint.URL, err))
 	}
-	var found []candidate
-	for _, c := range []*candidate{best, second} {
-		if c != nil {
-			found = append(found, *c)
-		}
-	}
-	return found
+	return 0, errors.Join(errs...)
 }
 
 // lowestReadable bisects between known, the lowest readable revision of an earlier
