@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -20,6 +21,10 @@ var compactionMetrics = []Metric{
 	gauge("cluster_compact_revision", "Revision the key space was last compacted to; 0 when never. Starts over when the revision regresses."),
 }
 
+// proofPause is the least time between two looks at the revision before the lowest
+// readable one.
+const proofPause = time.Minute
+
 // compaction finds the compacted revision, which no request gives: a count at a
 // revision says "compacted" in 0.2 ms, so the lowest readable revision is found by
 // bisection between the last known one and the head.
@@ -30,6 +35,7 @@ type compaction struct {
 	clusterID uint64
 	head      int64
 	lowest    int64 // lowest readable revision that was found; 0: not looked yet
+	proved    time.Time
 }
 
 func newCompaction(Deps) Collector {
@@ -44,7 +50,8 @@ func (c *compaction) Collect(ctx context.Context, view *etcd.View) ([]prometheus
 		return b.done()
 	}
 	b.add("cluster_revision", float64(candidates[0].status.Revision))
-	lowest, err := lowestOf(ctx, view, candidates, c.known(candidates[0].status))
+	known, prove := c.known(candidates[0].status, time.Now())
+	lowest, err := lowestOf(ctx, view, candidates, known, prove)
 	if err != nil {
 		b.fail(err)
 		return b.done()
@@ -58,15 +65,20 @@ func (c *compaction) Collect(ctx context.Context, view *etcd.View) ([]prometheus
 }
 
 // known gives the lowest readable revision of an earlier scrape; 0 where there is
-// none, or where this is another cluster or an earlier state of it.
-func (c *compaction) known(head etcd.Status) int64 {
+// none, or where this is another cluster or an earlier state of it. An earlier state
+// may have outgrown the head that was seen last, so from time to time prove asks to
+// look whether it still is the lowest.
+func (c *compaction) known(head etcd.Status, now time.Time) (lowest int64, prove bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if head.ClusterID != c.clusterID || head.Revision < c.head {
 		c.lowest = 0
 	}
 	c.clusterID, c.head = head.ClusterID, head.Revision
-	return c.lowest
+	if prove = now.Sub(c.proved) >= proofPause; prove {
+		c.proved = now
+	}
+	return c.lowest, prove
 }
 
 func (c *compaction) keep(lowest int64) {
@@ -102,14 +114,14 @@ func furthest(ctx context.Context, view *etcd.View) []candidate {
 }
 
 // lowestOf asks the first candidate, and where that fails another one.
-func lowestOf(ctx context.Context, view *etcd.View, candidates []candidate, known int64) (int64, error) {
+func lowestOf(ctx context.Context, view *etcd.View, candidates []candidate, known int64, prove bool) (int64, error) {
 	var errs []error
 	for _, c := range candidates[:min(len(candidates), 2)] {
 		if c.status.Revision < known {
 			errs = append(errs, fmt.Errorf("%s: is behind the compacted revision %d", c.endpoint.URL, known))
 			continue
 		}
-		lowest, err := lowestReadable(ctx, view.API(c.endpoint), known, c.status.Revision)
+		lowest, err := lowestReadable(ctx, view.API(c.endpoint), known, c.status.Revision, prove)
 		if err == nil {
 			return lowest, nil
 		}
@@ -120,16 +132,23 @@ func lowestOf(ctx context.Context, view *etcd.View, candidates []candidate, know
 }
 
 // lowestReadable bisects between known, the lowest readable revision of an earlier
-// scrape (0: none), and head. Where nothing was compacted since, that is one
-// request.
-func lowestReadable(ctx context.Context, api etcd.API, known, head int64) (int64, error) {
-	low, high := max(known, 1), head // low may be compacted, high is readable
-	if high < 1 {
+// scrape (0: none), and head. Where nothing was compacted since, that is one request:
+// known can be read. Where prove asks and the revision before it can be read too, an
+// older state was restored, and the search starts over.
+func lowestReadable(ctx context.Context, api etcd.API, known, head int64, prove bool) (int64, error) {
+	if head < 1 { // an empty key space, or a member that does not say
 		return 1, nil
 	}
-	readable, err := isReadable(ctx, api, min(low, high))
-	if err != nil || readable {
-		return min(low, high), err
+	low, high := min(max(known, 1), head), head
+	readable, err := isReadable(ctx, api, low)
+	if err != nil || readable && (low == 1 || !prove) {
+		return low, err
+	}
+	if readable {
+		if restored, err := isReadable(ctx, api, low-1); err != nil || !restored {
+			return low, err
+		}
+		return lowestReadable(ctx, api, 0, head, false)
 	}
 	for low++; low < high; {
 		middle := low + (high-low)/2

@@ -137,36 +137,56 @@ func (s *Set) collect(ctx context.Context, only []string) []prometheus.Metric {
 	defer cancel()
 	view := s.cluster.View(asking)
 	defer view.Close()
-	waiting := map[string]bool{}
+	waiting := map[string]Collector{}
 	outcomes := make(chan outcome, len(s.collectors))
 	for _, c := range s.collectors {
 		if len(only) > 0 && !slices.Contains(only, c.Name()) {
 			continue
 		}
-		waiting[c.Name()] = true
+		waiting[c.Name()] = c
 		s.background.Go(func(context.Context) { outcomes <- run(asking, c, view) })
 	}
 	b := s.own.batch()
+	take := func(o outcome) {
+		delete(waiting, o.name)
+		s.report(o.name, o.err)
+		b.out = append(b.out, o.metrics...)
+		b.add("exporter_collector_success", number(o.err == nil), o.name)
+		b.add("exporter_collector_duration_seconds", o.took.Seconds(), o.name)
+	}
 	for len(waiting) > 0 {
 		select {
 		case o := <-outcomes:
-			delete(waiting, o.name)
-			s.report(o.name, o.err)
-			b.out = append(b.out, o.metrics...)
-			b.add("exporter_collector_success", number(o.err == nil), o.name)
-			b.add("exporter_collector_duration_seconds", o.took.Seconds(), o.name)
+			take(o)
+			continue
 		case <-ctx.Done():
-			for name := range waiting {
-				s.report(name, ctx.Err())
-				b.add("exporter_collector_success", 0, name)
-			}
-			clear(waiting)
 		}
+		for len(outcomes) > 0 { // both may have been ready: what is there counts
+			take(<-outcomes)
+		}
+		s.cut(ctx, b, view, waiting)
+		break
 	}
 	for call, count := range view.Errors() {
 		b.add("exporter_rpc_errors_total", float64(count), call.Method, call.Code)
 	}
 	return b.out
+}
+
+// cut ends the wait for collectors that overran the round.
+func (s *Set) cut(ctx context.Context, b *batch, view *etcd.View, waiting map[string]Collector) {
+	for name, c := range waiting {
+		s.report(name, ctx.Err())
+		b.add("exporter_collector_success", 0, name)
+		if c, ok := c.(latecomer); ok {
+			b.out = append(b.out, c.late(view)...)
+		}
+	}
+}
+
+// latecomer is a collector that has something to say even when its time is over.
+type latecomer interface {
+	late(view *etcd.View) []prometheus.Metric
 }
 
 // run calls one collector; a panic in it costs its own series alone.

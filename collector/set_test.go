@@ -324,3 +324,15 @@ func TestNoPlace(t *testing.T) {
 	s.places.Release(9)
 	mustScrape(t, s, time.Minute).want(t, series{successOf("one"): 1})
 }
+
+// TestLateStatus: an endpoint has its endpoint_up even where the collector was cut.
+func TestLateStatus(t *testing.T) {
+	t.Parallel()
+	w := newWorld(2)
+	c, _ := newStatus(w.deps).(latecomer)
+	got := seriesOf(statusMetrics, c.late(w.view(t.Context())))
+	got.want(t, series{
+		`endpoint_up{url="` + urlOf(0) + `"}`:                       0,
+		`endpoint_failure{reason="timeout",url="` + urlOf(1) + `"}`: 1,
+	})
+}

@@ -77,6 +77,17 @@ func (c *status) Collect(ctx context.Context, view *etcd.View) ([]prometheus.Met
 	return b.done()
 }
 
+// late keeps endpoint_up there for every endpoint when a starved exporter did not
+// come to hear their answers.
+func (c *status) late(view *etcd.View) []prometheus.Metric {
+	b := c.batch()
+	for _, e := range view.Endpoints() {
+		b.add("endpoint_up", 0, e.URL)
+		b.add("endpoint_failure", 1, e.URL, string(etcd.ReasonTimeout))
+	}
+	return b.out
+}
+
 func addStatus(b *batch, a endpointStatus, names map[uint64]string) {
 	s, url := a.status, a.endpoint.URL
 	b.add("endpoint_info", 1, url, names[s.MemberID], etcd.FormatID(s.MemberID), etcd.FormatID(s.ClusterID), s.Version, s.StorageVersion)

@@ -62,6 +62,8 @@ func TestBadCommandLines(t *testing.T) {
 		"--config.file=a --etcd.discover":        "--etcd.discover",
 		"--config.file=a --backup.path=b":        "--backup.path",
 		"--config.file=":                         "--config.file",
+		"--web.listen-address=abc":               "--web.listen-address",
+		"--web.config.file=testdata/web.yml":     `web.yml: line 2: unknown field "bogus"; line 3:`,
 		"--etcd.probe-key=":                      "--etcd.probe-key",
 		"argument":                               "argument",
 		"--config.file=/nonexistent/etcdops.yml": "/nonexistent/etcdops.yml",

@@ -193,8 +193,19 @@ func (s *httpSide) get(ctx context.Context, method, path, encoding string) (*htt
 	if asked, ok := errors.AsType[*url.Error](err); ok { // it would name the URL a second time
 		err = asked.Err
 	}
-	return resp, err
+	if err != nil {
+		return nil, clipped{err}
+	}
+	return resp, nil
 }
+
+// clipped is an error whose text may hold what a server sent: it is cut.
+type clipped struct{ error }
+
+func (c clipped) Error() string {
+	return fmt.Sprintf("%.200s", strings.ToValidUTF8(c.error.Error(), "\uFFFD"))
+}
+func (c clipped) Unwrap() error { return c.error }
 
 // bounded ends a body that grows without end.
 type bounded struct {

@@ -49,6 +49,11 @@ func call[T any](ctx context.Context, c *Client, method string, f func(*grpc.Cli
 			c.drop(conn)
 		case isStaleToken(err) && c.cfg.Username != "":
 			if err := c.authenticate(ctx, conn, token); err != nil {
+				if Classify(err) == ReasonAuth {
+					// Without a token etcd may take us for the user that our
+					// certificate names: a refused password must not pass for that.
+					c.drop(conn)
+				}
 				return zero, err
 			}
 		default:

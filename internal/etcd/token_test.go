@@ -63,6 +63,27 @@ func TestAuthenticationIsTurnedOnAndOff(t *testing.T) {
 	reads(t, client)
 }
 
+// TestPasswordIsChanged: under a live connection, for etcd and not for us. It stays
+// refused, since without a token etcd may take us for the user of a certificate.
+func TestPasswordIsChanged(t *testing.T) {
+	server, cfg := secured(t)
+	client := clusterAt(t, cfg, "http://"+server.address).Client("http://" + server.address)
+	reads(t, client)
+	server.set(func() { server.password, server.token = "changed", "another" })
+	for range 3 {
+		for _, err := range Each(make([]int, 4), func(int) error { return client.Read(t.Context(), Read{}) }) {
+			if Classify(err) != ReasonAuth {
+				t.Errorf("error %v, want that the password is refused", err)
+			}
+		}
+	}
+	write(t, cfg.PasswordFile, []byte("changed"))
+	if _, err := client.dialer.secrets.refresh(); err != nil {
+		t.Fatal(err)
+	}
+	reads(t, client)
+}
+
 func TestWrongPassword(t *testing.T) {
 	server, cfg := secured(t)
 	write(t, cfg.PasswordFile, []byte("wrong"))

@@ -45,6 +45,8 @@ const (
 	maxRounds = 40
 	// maxNative bounds the /metrics of members that are streamed at one time.
 	maxNative = 20
+	// writeTimeout is what a client gets to read its answer.
+	writeTimeout = 30 * time.Second
 	// shutdownTime is what running scrapes get at the end.
 	shutdownTime = 5 * time.Second
 )
@@ -68,10 +70,7 @@ func Check(o Options) (*config.Validated, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := web.Validate(*o.Web.WebConfigFile); err != nil { // else it shows only once the port is open
-		return nil, fmt.Errorf("--web.config.file: %w", err)
-	}
-	return validated, nil
+	return validated, checkWeb(o.Web) // else it shows only once the port is open
 }
 
 // load reads the configuration that the options name and checks it.

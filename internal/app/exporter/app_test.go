@@ -131,21 +131,24 @@ func TestHintWithoutManifest(t *testing.T) {
 func TestBadRequests(t *testing.T) {
 	a := testApp(t, Options{Collectors: []string{"status"}}, config.Cluster{Name: "one", Endpoints: []string{"http://127.0.0.1:1"}, ProbeKey: "health"})
 	for target, want := range map[string]int{
-		"GET /probe":                                     400,
-		"GET /probe?cluster=":                            400,
-		"GET /probe?cluster=one&cluster=two":             400,
-		"GET /probe?cluster=http://10.0.0.1:2379":        404,
-		"GET /probe?cluster=one&collect[]=nope":          400,
-		"GET /probe?cluster=one&collect[]=tls":           400, // not enabled
-		"GET /native?cluster=one":                        400,
-		"GET /native?cluster=one&url=http://10.0.0.9:1":  404,
-		"GET /native?cluster=two&url=http://127.0.0.1:1": 404,
-		"POST /metrics":                                  405,
-		"GET /-/reload":                                  405,
-		"GET /nope":                                      404,
-		"GET /debug/pprof/":                              404,
-		"GET /-/healthy":                                 200,
-		"GET /-/ready":                                   200,
+		"GET /probe":                                                            400,
+		"GET /probe?cluster=":                                                   400,
+		"GET /probe?cluster=one&cluster=two":                                    400,
+		"GET /probe?cluster=http://10.0.0.1:2379":                               404,
+		"GET /probe?cluster=one&collect[]=nope":                                 400,
+		"GET /probe?cluster=one&collect[]=tls":                                  400, // not enabled
+		"GET /native?cluster=one":                                               400,
+		"GET /native?cluster=one&url=http://10.0.0.9:1":                         404,
+		"GET /native?cluster=two&url=http://127.0.0.1:1":                        404,
+		"GET /native?cluster=one&url=http://127.0.0.1:1&url=http://127.0.0.1:1": 400,
+		"GET /probe?cluster=one&collect[]=stat%zzus":                            400,
+		"GET /probe?cluster=one;two":                                            400,
+		"POST /metrics":                                                         405,
+		"GET /-/reload":                                                         405,
+		"GET /nope":                                                             404,
+		"GET /debug/pprof/":                                                     404,
+		"GET /-/healthy":                                                        200,
+		"GET /-/ready":                                                          200,
 	} {
 		method, path, _ := strings.Cut(target, " ")
 		w := httptest.NewRecorder()

@@ -24,11 +24,12 @@ func (a *app) native(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer release()
-	wanted := strings.TrimSuffix(r.URL.Query().Get("url"), "/")
-	if wanted == "" {
-		http.Error(w, "the parameter url is missing; /sd/native lists the endpoints", http.StatusBadRequest)
+	given := r.URL.Query()["url"]
+	if len(given) != 1 || given[0] == "" {
+		http.Error(w, "the parameter url must be given, once; /sd/native lists the endpoints", http.StatusBadRequest)
 		return
 	}
+	wanted := strings.TrimSuffix(given[0], "/")
 	if !slices.ContainsFunc(c.etcd.Endpoints(), func(e etcd.Endpoint) bool { return e.URL == wanted }) {
 		http.Error(w, fmt.Sprintf("%.200q is not an endpoint of cluster %s; /sd/native lists them", wanted, c.config.Name), http.StatusNotFound)
 		return

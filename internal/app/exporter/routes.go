@@ -33,7 +33,7 @@ func (a *app) routes() http.Handler {
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	return mux
+	return wellFormed(mux)
 }
 
 func fixed(text string) http.HandlerFunc {
@@ -63,8 +63,9 @@ func (a *app) landing(w http.ResponseWriter, _ *http.Request) {
 	_, _ = page.WriteTo(w)
 }
 
-// errorLog hands promhttp's complaints to the program's log.
+// errorLog hands promhttp's complaints to the program's log. They are about clients
+// that hang up or ask for odd encodings: nothing to act on.
 type errorLog struct{ log *slog.Logger }
 
 // Println implements promhttp.Logger.
-func (l errorLog) Println(v ...any) { l.log.Error("scrape", "err", fmt.Sprint(v...)) }
+func (l errorLog) Println(v ...any) { l.log.Debug("answering a scrape", "err", fmt.Sprint(v...)) }

@@ -16,6 +16,10 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
+// leastTimeout is what a round needs at the least; a scraper that allows less has
+// given up before any answer could come.
+const leastTimeout = 50 * time.Millisecond
+
 // timeoutHeader is what Prometheus says of its own patience, in seconds.
 const timeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
 
@@ -63,6 +67,8 @@ func (a *app) scrape(w http.ResponseWriter, r *http.Request, c *cluster, only []
 }
 
 func (a *app) answer(w http.ResponseWriter, r *http.Request, gatherers ...prometheus.Gatherer) {
+	// A reader that stalls must not hold its connection for ever.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
 	promhttp.HandlerFor(prometheus.Gatherers(gatherers), promhttp.HandlerOpts{
 		ErrorLog: errorLog{a.log}, ErrorHandling: promhttp.ContinueOnError,
 	}).ServeHTTP(w, r)
@@ -95,7 +101,7 @@ func (a *app) timeout(r *http.Request) time.Duration {
 		return a.options.ScrapeTimeout
 	}
 	allowed := seconds - a.options.TimeoutOffset.Seconds()
-	if allowed < 0.001 || allowed > a.options.ScrapeTimeout.Seconds() {
+	if allowed < leastTimeout.Seconds() || allowed > a.options.ScrapeTimeout.Seconds() {
 		return a.options.ScrapeTimeout
 	}
 	return time.Duration(allowed * float64(time.Second))

@@ -37,6 +37,8 @@ func TestTimeout(t *testing.T) {
 		"ten":     5 * time.Second,
 		"3s":      5 * time.Second,
 		"3, 4":    5 * time.Second,
+		"0.299":   5 * time.Second, // too little for any answer
+		"0.31":    60 * time.Millisecond,
 		"1e-300":  5 * time.Second,
 		"5.24999": 4999990 * time.Microsecond,
 	} {

@@ -16,6 +16,9 @@ type targetGroup struct {
 
 // sd lists the clusters, one target group each, so that one scrape job covers all.
 func (a *app) sd(w http.ResponseWriter, r *http.Request) {
+	if !a.hasAddress(w, r) {
+		return
+	}
 	groups := []targetGroup{}
 	for _, c := range a.fleet.all() {
 		groups = append(groups, a.target(r, "/probe", map[string]string{
@@ -29,6 +32,9 @@ func (a *app) sd(w http.ResponseWriter, r *http.Request) {
 // sdNative lists the endpoints for /native, one target group each. instance is
 // the member's own host:port, as if Prometheus scraped it itself.
 func (a *app) sdNative(w http.ResponseWriter, r *http.Request) {
+	if !a.hasAddress(w, r) {
+		return
+	}
 	groups := []targetGroup{}
 	for _, c := range a.fleet.all() {
 		for _, e := range c.etcd.Endpoints() {
@@ -45,6 +51,16 @@ func (a *app) sdNative(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	writeJSON(w, groups)
+}
+
+// hasAddress says whether there is an address to lead back to; where there is none
+// it has answered.
+func (a *app) hasAddress(w http.ResponseWriter, r *http.Request) bool {
+	if a.options.ExternalURL == nil && r.Host == "" {
+		http.Error(w, "the request has no Host header: set --web.external-url", http.StatusBadRequest)
+		return false
+	}
+	return true
 }
 
 // target makes a target group that leads back to this exporter.

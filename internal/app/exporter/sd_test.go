@@ -80,3 +80,17 @@ func TestSDWithoutClustersIsAList(t *testing.T) {
 		t.Errorf("got %v, want an empty list: Prometheus refuses null", got)
 	}
 }
+
+// TestSDWithoutHost: there is no address to lead back to.
+func TestSDWithoutHost(t *testing.T) {
+	a := testApp(t, Options{})
+	for _, path := range []string{"/sd", "/sd/native"} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+		r.Host = ""
+		w := httptest.NewRecorder()
+		a.routes().ServeHTTP(w, r)
+		if w.Code != http.StatusBadRequest {
+			t.Errorf("%s: %d, want 400", path, w.Code)
+		}
+	}
+}
