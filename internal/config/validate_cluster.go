@@ -142,24 +142,26 @@ func (c *checker) memberKey(path, key string, cluster Cluster) string {
 }
 
 func (c *checker) metricsURLs(path string, in map[string]string, cluster Cluster) map[string]string {
-	if len(in) == 0 {
-		return nil
-	}
-	out, seen := make(map[string]string, len(in)), c.unique()
-	for _, key := range slices.Sorted(maps.Keys(in)) {
-		where := join(path, key)
-		member := c.memberKey(where, key, cluster)
-		seen.check(where, member)
-		base, err := serviceURL(in[key])
+	return c.byMember(path, in, cluster, func(where, given string) string {
+		base, err := serviceURL(given)
 		if err != nil {
 			c.fault(where, "%v", err)
 		}
-		out[member] = strings.TrimSuffix(base, "/metrics")
-	}
-	return out
+		return strings.TrimSuffix(base, "/metrics")
+	})
 }
 
 func (c *checker) dataDirs(path string, in map[string]string, cluster Cluster) map[string]string {
+	return c.byMember(path, in, cluster, func(where, given string) string {
+		if given == "" {
+			c.fault(where, "is empty: name the member's data directory, such as /var/lib/etcd")
+		}
+		return c.directory(where, given)
+	})
+}
+
+// byMember checks a mapping whose keys are client URLs.
+func (c *checker) byMember(path string, in map[string]string, cluster Cluster, value func(where, given string) string) map[string]string {
 	if len(in) == 0 {
 		return nil
 	}
@@ -168,10 +170,7 @@ func (c *checker) dataDirs(path string, in map[string]string, cluster Cluster) m
 		where := join(path, key)
 		member := c.memberKey(where, key, cluster)
 		seen.check(where, member)
-		if in[key] == "" {
-			c.fault(where, "is empty: name the member's data directory, such as /var/lib/etcd")
-		}
-		out[member] = c.directory(where, in[key])
+		out[member] = value(where, in[key])
 	}
 	return out
 }
