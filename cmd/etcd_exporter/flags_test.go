@@ -69,6 +69,7 @@ func TestBadCommandLines(t *testing.T) {
 		"--config.file=/nonexistent/etcdops.yml": "/nonexistent/etcdops.yml",
 		"--etcd.endpoints=10.0.0.1:2379":         "--etcd.endpoints",
 		"--etcd.endpoints=http://u:p@10.0.0.1:1": "--etcd.endpoints",
+
 		"--etcd.endpoints=https://a:1 --etcd.cert-file=/nonexistent": "--etcd.",
 	} {
 		var stdout, stderr bytes.Buffer
