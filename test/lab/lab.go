@@ -35,6 +35,7 @@ type Lab struct {
 	secrets  *secrets
 	spawner  *spawner
 	binaries map[string]string // version to file name
+	claims   claims
 
 	mu       sync.Mutex
 	members  []*Member
@@ -169,6 +170,7 @@ func (l *Lab) Close() error {
 		ended.Go(func() { failed[i] = m.Kill() })
 	}
 	ended.Wait()
+	l.claims.release()
 	l.spawner.close()
 	if l.options.Dir == "" && l.dir != "" {
 		failed[len(members)] = os.RemoveAll(l.dir)

@@ -62,7 +62,7 @@ type runner interface {
 func (l *Lab) newMember(i int) (*Member, error) {
 	own := l.options.Member[i]
 	name := fmt.Sprintf("m%d", i)
-	ports, err := memberPorts(l.options.BasePort, i)
+	ports, err := l.claims.memberPorts(l.options.BasePort, i)
 	if err != nil {
 		return nil, fmt.Errorf("ports of member %s: %w", name, err)
 	}

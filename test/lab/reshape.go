@@ -64,11 +64,10 @@ func joinCluster(members []*etcdserverpb.Member, self *Member) string {
 // AddUnstarted adds a voter that nobody ever starts, and returns its id and
 // peer URL. It counts towards the quorum: a lab of one loses its own.
 func (l *Lab) AddUnstarted(ctx context.Context) (id uint64, peerURL string, err error) {
-	port, held, err := freePort()
+	port, err := l.claims.freePort()
 	if err != nil {
 		return 0, "", fmt.Errorf("add unstarted member: %w", err)
 	}
-	held.Close()
 	peerURL = l.url(port)
 	client, err := l.Client()
 	if err != nil {
