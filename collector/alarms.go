@@ -101,6 +101,7 @@ func (c *alarms) explain(ctx context.Context, view *etcd.View, e etcd.Endpoint, 
 	c.asked = time.Now()
 	list, err := view.API(e).AlarmList(ctx)
 	if err != nil {
+		view.Count(err)
 		c.err = fmt.Errorf("%s: alarm text %.100q is not understood and AlarmList fails: %w", e.URL, text, err)
 		return c.explained, c.err
 	}

@@ -13,6 +13,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 )
 
 var _ API = (*Client)(nil)
@@ -48,12 +49,14 @@ func call[T any](ctx context.Context, c *Client, method string, f func(*grpc.Cli
 		case lostConnection(err):
 			c.drop(conn)
 		case isStaleToken(err) && c.cfg.Username != "":
-			if err := c.authenticate(ctx, conn, token); err != nil {
-				if Classify(err) == ReasonAuth {
-					// Without a token etcd may take us for the user that our
-					// certificate names: a refused password must not pass for that.
-					c.drop(conn)
-				}
+			err := c.authenticate(ctx, conn, token)
+			switch {
+			case err == nil:
+			case Classify(err) == ReasonAuth:
+				c.drop(conn) // the next question has to authenticate first, and fails by that
+				return zero, err
+			case codeIs(err, codes.Canceled) && ctx.Err() == nil: // another question has dropped it
+			default:
 				return zero, err
 			}
 		default:

@@ -22,9 +22,13 @@ type token struct {
 	value string
 }
 
+// bare marks the context of a request that goes without a token: Authenticate, with
+// which a stale one would be refused.
+type bare struct{}
+
 // GetRequestMetadata implements credentials.PerRPCCredentials.
-func (t *token) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	if value := t.get(); value != "" {
+func (t *token) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
+	if value := t.get(); value != "" && ctx.Value(bare{}) == nil {
 		return map[string]string{rpctypes.TokenFieldNameGRPC: value}, nil
 	}
 	return nil, nil
@@ -86,10 +90,12 @@ func (c *Client) authenticate(ctx context.Context, conn *connection, stale strin
 	if err != nil {
 		return wrap(method, err)
 	}
-	conn.token.set("") // it would be sent along and be refused
-	resp, err := pb.NewAuthClient(conn.client.ActiveConnection()).Authenticate(ctx,
+	// The stale token stays until there is a new one: a request that goes without
+	// any meanwhile, etcd may take for one of the certificate's user.
+	resp, err := pb.NewAuthClient(conn.client.ActiveConnection()).Authenticate(context.WithValue(ctx, bare{}, true),
 		&pb.AuthenticateRequest{Name: c.cfg.Username, Password: password})
 	if errors.Is(rpctypes.Error(err), rpctypes.ErrAuthNotEnabled) {
+		conn.token.set("")
 		return nil
 	}
 	if err != nil {

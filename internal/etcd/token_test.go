@@ -69,9 +69,9 @@ func TestPasswordIsChanged(t *testing.T) {
 	server, cfg := secured(t)
 	client := clusterAt(t, cfg, "http://"+server.address).Client("http://" + server.address)
 	reads(t, client)
-	server.set(func() { server.password, server.token = "changed", "another" })
+	server.set(func() { server.password, server.token, server.known = "changed", "another", true })
 	for range 3 {
-		for _, err := range Each(make([]int, 4), func(int) error { return client.Read(t.Context(), Read{}) }) {
+		for _, err := range Each(make([]int, 16), func(int) error { return client.Read(t.Context(), Read{}) }) {
 			if Classify(err) != ReasonAuth {
 				t.Errorf("error %v, want that the password is refused", err)
 			}

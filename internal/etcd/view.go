@@ -50,8 +50,9 @@ func NewView(round context.Context, endpoints []Endpoint, apis map[Endpoint]API,
 // Endpoints are all that this round asks.
 func (v *View) Endpoints() []Endpoint { return v.endpoints }
 
-// API is the endpoint itself, for what is asked in the background and not as
-// part of this round.
+// API is the endpoint itself, for what is asked in the background, and for what
+// has an answer of its own each time, such as a read at a revision. Such a
+// request is not remembered, and its error is the caller's to Count.
 func (v *View) API(e Endpoint) API { return v.apis[e] }
 
 // Errors counts the cluster's failed requests since start.
