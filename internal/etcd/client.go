@@ -38,6 +38,8 @@ type Client struct {
 	dialer *dialer
 	http   *httpSide
 	local  bool // discovered, of a member on our own host
+	answer int  // largest answer that is taken, in bytes
+	shared bool // http belongs to another client
 
 	mu     sync.Mutex
 	live   *connection
@@ -75,7 +77,7 @@ func newClient(u *url.URL, cfg *Config, s *secrets, allowed func(netip.Addr) err
 	if err != nil {
 		return nil, err
 	}
-	return &Client{url: u, cfg: cfg, dialer: d, http: side}, nil
+	return &Client{url: u, cfg: cfg, dialer: d, http: side, answer: maxAnswer}, nil
 }
 
 // connect gives a working connection, within ctx. The error is typed: a refused
@@ -181,7 +183,9 @@ func (c *Client) Close() {
 	if live != nil {
 		_ = live.client.Close()
 	}
-	c.http.close()
+	if !c.shared {
+		c.http.close()
+	}
 }
 
 // make dials, waits until the server's HTTP/2 settings have arrived, and
@@ -198,7 +202,7 @@ func (c *Client) make(ctx context.Context, version int) (*connection, error) {
 			grpc.WithContextDialer(a.dial),
 			grpc.WithTransportCredentials(handshaker{a}),
 			grpc.WithPerRPCCredentials(t),
-			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer)),
+			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(c.answer)),
 			grpc.WithMaxHeaderListSize(maxHeader),
 			grpc.WithReadBufferSize(connBuffer),
 			grpc.WithWriteBufferSize(connBuffer),

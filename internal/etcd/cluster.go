@@ -25,6 +25,8 @@ type Cluster struct {
 	memory  *Memory
 	peers   peers
 
+	scanners scanners
+
 	mu         sync.Mutex
 	clients    map[string]*Client // by URL
 	discovered []string           // in the order of the member list
@@ -38,6 +40,7 @@ func NewCluster(cfg Config) (*Cluster, error) {
 	c := &Cluster{
 		cfg: cfg, log: cfg.Logger, policy: newPolicy(&cfg),
 		memory: NewMemory(), clients: map[string]*Client{}, refused: map[string]bool{},
+		scanners: scanners{all: map[string]*Scanner{}},
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
@@ -176,4 +179,5 @@ func (c *Cluster) Close() {
 	for _, client := range clients {
 		client.Close()
 	}
+	c.scanners.close()
 }

@@ -26,6 +26,7 @@ type fake struct {
 	pb.UnimplementedClusterServer
 	pb.UnimplementedKVServer
 	pb.UnimplementedAuthServer
+	pb.UnimplementedWatchServer
 
 	address string
 	conns   counting
@@ -37,8 +38,9 @@ type fake struct {
 	calls    map[string]int
 	answer   func(ctx context.Context, method string) error // called first; nil error: the usual answer
 	members  []*pb.Member
-	count    int  // of tokens issued
-	known    bool // the client's certificate names a user: a token is not needed
+	watch    func(pb.Watch_WatchServer) error // what happens on a watch stream
+	count    int                              // of tokens issued
+	known    bool                             // the client's certificate names a user: a token is not needed
 }
 
 // counting counts the connections a server has accepted.
@@ -79,6 +81,7 @@ func (f *fake) start(t *testing.T, conf *tls.Config) {
 	pb.RegisterClusterServer(server, f)
 	pb.RegisterKVServer(server, f)
 	pb.RegisterAuthServer(server, f)
+	pb.RegisterWatchServer(server, f)
 	f.mu.Lock()
 	f.server = server
 	f.mu.Unlock()
@@ -158,6 +161,13 @@ func (f *fake) Authenticate(_ context.Context, r *pb.AuthenticateRequest) (*pb.A
 	f.count++
 	f.token = "token." + strings.Repeat("I", f.count)
 	return &pb.AuthenticateResponse{Token: f.token}, nil
+}
+
+func (f *fake) Watch(stream pb.Watch_WatchServer) error {
+	f.mu.Lock()
+	watch := f.watch
+	f.mu.Unlock()
+	return watch(stream)
 }
 
 func (*fake) header() *pb.ResponseHeader {

@@ -3,6 +3,8 @@
 package etcd
 
 import (
+	"context"
+	"errors"
 	"maps"
 	"sync"
 	"time"
@@ -35,10 +37,24 @@ func (m *Memory) Errors() map[Call]uint64 {
 	return maps.Clone(m.errors)
 }
 
-func (m *Memory) count(c Call) {
+// Count keeps a failed request, unless it is an answer that was expected or was
+// given up by ourselves.
+func (m *Memory) Count(err error) {
+	var e *Error
+	if !errors.As(err, &e) || errors.Is(err, context.Canceled) {
+		return
+	}
+	for _, expected := range []error{ErrCompacted, ErrFutureRevision, ErrLearner} {
+		if errors.Is(err, expected) {
+			return
+		}
+	}
+	if e.Method == "Range" && errors.Is(err, ErrPermissionDenied) {
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.errors[c]++
+	m.errors[Call{Method: e.Method, Code: e.Code}]++
 }
 
 func (m *Memory) seen() bool {

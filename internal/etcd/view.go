@@ -100,21 +100,7 @@ func ask[T any](ctx context.Context, v *View, e Endpoint, name string, f func(co
 
 // Count keeps an error of a request to an endpoint of this round, unless it is an
 // answer that was expected.
-func (v *View) Count(err error) {
-	var e *Error
-	if !errors.As(err, &e) || errors.Is(err, context.Canceled) {
-		return
-	}
-	for _, expected := range []error{ErrCompacted, ErrFutureRevision, ErrLearner} {
-		if errors.Is(err, expected) {
-			return
-		}
-	}
-	if e.Method == "Range" && errors.Is(err, ErrPermissionDenied) {
-		return
-	}
-	v.memory.count(Call{Method: e.Method, Code: e.Code})
-}
+func (v *View) Count(err error) { v.memory.Count(err) }
 
 // Status asks Maintenance.Status. An endpoint that is slow with it is asked for
 // signs of life meanwhile, which tell a defragmentation from a dead member.
