@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,6 +52,12 @@ type Deps struct {
 	Certificates func() (leaf *x509.Certificate, cas []*x509.Certificate)
 	// PeerCertificates gives the chain presented at a member's peer URL.
 	PeerCertificates func(ctx context.Context, m etcd.Member, peerURL string) ([]*x509.Certificate, error)
+	// Scanner gives an endpoint's connection for background work, nil where the
+	// endpoint is not known any more.
+	Scanner   func(url string) etcd.ScanAPI
+	Keyspaces []Keyspace
+	Backups   []Backup
+	Log       *slog.Logger
 }
 
 // Choice is a collector that can be switched.
@@ -70,6 +77,9 @@ func All() []Choice {
 		{"alarms", true, newAlarms},
 		{"compaction", true, newCompaction},
 		{"tls", true, newTLS},
+		{"keyspace", true, newKeyspace},
+		{"backup", true, newBackup},
+		{"hash", false, newHash},
 	}
 }
 

@@ -135,7 +135,7 @@ func lowestOf(ctx context.Context, view *etcd.View, candidates []candidate, know
 // scrape (0: none), and head. Where nothing was compacted since, that is one request:
 // known can be read. Where prove asks and the revision before it can be read too, an
 // older state was restored, and the search starts over.
-func lowestReadable(ctx context.Context, api etcd.API, known, head int64, prove bool) (int64, error) {
+func lowestReadable(ctx context.Context, api reader, known, head int64, prove bool) (int64, error) {
 	if head < 1 { // an empty key space, or a member that does not say
 		return 1, nil
 	}
@@ -164,7 +164,12 @@ func lowestReadable(ctx context.Context, api etcd.API, known, head int64, prove 
 	return high, nil
 }
 
-func isReadable(ctx context.Context, api etcd.API, revision int64) (bool, error) {
+// reader is what a search for the compacted revision asks.
+type reader interface {
+	Read(ctx context.Context, r etcd.Read) error
+}
+
+func isReadable(ctx context.Context, api reader, revision int64) (bool, error) {
 	err := api.Read(ctx, etcd.Read{Revision: revision})
 	switch {
 	case err == nil:

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -42,7 +43,10 @@ type fakeAPI struct {
 	skew   time.Duration // of its clock
 	date   func(ctx context.Context) (etcd.ServerTime, error)
 
-	compacted int64 // reads below fail so, and reads above the revision otherwise
+	keys      []string    // that Range knows
+	denied    string      // the prefix that Range refuses
+	hash      etcd.KVHash // its ids are filled in
+	compacted int64       // reads below fail so, and reads above the revision otherwise
 
 	fail map[string]error
 	took map[string]time.Duration
@@ -62,7 +66,7 @@ func (f *fakeAPI) asked(questions ...string) int {
 	defer f.mu.Unlock()
 	n := 0
 	for q, count := range f.calls {
-		if len(questions) == 0 || slices.Contains(questions, q) {
+		if len(questions) == 0 && !strings.HasPrefix(q, scanned) || slices.Contains(questions, q) {
 			n += count
 		}
 	}
@@ -193,6 +197,7 @@ type world struct {
 // cluster 0xc, all healthy, at revision 100 and never compacted.
 func newWorld(voters int) *world {
 	w := &world{memory: etcd.NewMemory()}
+	w.deps.Scanner = w.scanner
 	list := etcd.MemberList{ClusterID: 0xc}
 	for i := range voters {
 		list.Members = append(list.Members, memberOf(i))

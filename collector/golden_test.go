@@ -24,12 +24,19 @@ var update = flag.Bool("update", false, "write the golden scrapes of testdata an
 // capturedVersions are those that every collector has a recording of.
 var capturedVersions = []string{"3.4.23", "3.5.35", "3.6.16", "3.7.3"}
 
+// unrecorded ask in the background, over minutes, or do not ask etcd at all: the
+// end-to-end tests try them on every version instead.
+var unrecorded = []string{"keyspace", "backup", "hash"}
+
 // TestGolden replays what real etcd answered and compares the scrape with
 // testdata/COLLECTOR/VERSION[-STATE].prom. It runs in a bubble of its own time,
 // so that durations and clocks are exact.
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	for _, choice := range All() {
+		if slices.Contains(unrecorded, choice.Name) {
+			continue
+		}
 		files, err := filepath.Glob(filepath.Join("testdata", choice.Name, "*.json"))
 		if err != nil {
 			t.Fatal(err)

@@ -147,7 +147,7 @@ func TestTables(t *testing.T) {
 // TestAll: the collectors of the contract, on unless it says otherwise.
 func TestAll(t *testing.T) {
 	t.Parallel()
-	want := []string{"status", "health", "clock", "members", "alarms", "compaction", "tls"}
+	want := []string{"status", "health", "clock", "members", "alarms", "compaction", "tls", "keyspace", "backup"}
 	var got []string
 	for _, choice := range All() {
 		if slices.Contains(want, choice.Name) && choice.Default {
@@ -162,9 +162,11 @@ func TestAll(t *testing.T) {
 // TestNothingWithoutEndpoints: no collector fails where there is nobody to ask.
 func TestNothingWithoutEndpoints(t *testing.T) {
 	t.Parallel()
+	background := NewBackground(t.Context())
+	defer background.Close()
 	for _, choice := range All() {
 		view := etcd.NewView(t.Context(), nil, nil, etcd.NewMemory())
-		if _, err := choice.New(Deps{}).Collect(context.WithoutCancel(t.Context()), view); err != nil {
+		if _, err := choice.New(Deps{Background: background}).Collect(context.WithoutCancel(t.Context()), view); err != nil {
 			t.Logf("%s: %v", choice.Name, err)
 		}
 	}

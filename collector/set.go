@@ -54,11 +54,29 @@ type Result struct {
 func NewSet(cluster *etcd.Cluster, enabled []string, deps Deps, places *semaphore.Weighted, log *slog.Logger) *Set {
 	s := &Set{cluster: cluster, log: log, background: deps.Background, places: places, own: newSubject("exporter", "", exporterMetrics), failing: map[string]failure{}}
 	for _, choice := range All() {
-		if slices.Contains(enabled, choice.Name) {
-			s.collectors = append(s.collectors, choice.New(deps))
+		if !slices.Contains(enabled, choice.Name) {
+			continue
 		}
+		c := choice.New(deps)
+		if c, ok := c.(optional); ok && !c.applies() {
+			continue
+		}
+		if c, ok := c.(starter); ok {
+			c.start()
+		}
+		s.collectors = append(s.collectors, c)
 	}
 	return s
+}
+
+// starter is a collector that does not wait for the first scrape.
+type starter interface {
+	start()
+}
+
+// optional is a collector that only some clusters have anything for.
+type optional interface {
+	applies() bool
 }
 
 // Names are the enabled collectors.

@@ -16,6 +16,8 @@ import (
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
 	"github.com/etcdops/etcdops/internal/app/exporter"
+	"github.com/etcdops/etcdops/internal/app/exporter/top"
+	"github.com/etcdops/etcdops/internal/app/exporter/verify"
 )
 
 const help = `A Prometheus exporter for etcd clusters: database size, health, clock skew, membership, quorum, alarms, compaction and certificates. It only reads.
@@ -32,6 +34,10 @@ type flags struct {
 	format     string
 	check      bool
 	done       bool // --help or --version has been answered
+	command    string
+	verify     verify.Options
+	top        top.Options
+	cluster    string // that top looks at
 	set        map[string]*bool
 	stderr     io.Writer
 }
@@ -45,8 +51,8 @@ func newFlags(stdout, stderr io.Writer) *flags {
 	f.etcdFlags()
 	f.configFlags()
 	f.collectorFlags()
-	f.comingFlags()
 	f.webFlags()
+	f.commands()
 	return f
 }
 
@@ -91,33 +97,12 @@ func (f *flags) collectorFlags() {
 	for _, c := range exporter.Collectors() {
 		enabled := new(bool)
 		f.collectors[c.Name] = enabled
-		initial := "off"
+		state := "(default: off)"
 		if c.Default {
-			initial = "on"
+			state = fmt.Sprintf("(default: on; --no-collector.%s switches it off)", c.Name)
 		}
-		f.flag("collector."+c.Name, fmt.Sprintf("%s (default: %s; --no-collector.%s switches it off)", c.Help, initial, c.Name)).
+		f.flag("collector."+c.Name, c.Help+" "+state).
 			Default(fmt.Sprint(c.Default)).BoolVar(enabled)
-	}
-}
-
-// coming are the collectors of the next release. Their switches are there already,
-// so that a unit file which sets one works before and after the upgrade.
-var coming = []string{"keyspace", "backup", "hash"}
-
-func (f *flags) comingFlags() {
-	for _, name := range coming {
-		enabled := new(bool)
-		f.collectors[name] = enabled
-		f.flag("collector."+name, "Not in this version yet: has no effect. (default: off)").BoolVar(enabled)
-	}
-}
-
-// warnComing says so to a user who switched on what is not there yet.
-func (f *flags) warnComing() {
-	for _, name := range coming {
-		if *f.collectors[name] {
-			f.options.Logger.Warn("this version does not have the collector yet", "collector", name)
-		}
 	}
 }
 
@@ -130,7 +115,8 @@ func (f *flags) webFlags() {
 
 // parse reads the command line. Its errors are one line each.
 func (f *flags) parse(args []string) (exporter.Options, error) {
-	if _, err := f.app.Parse(args); err != nil {
+	var err error
+	if f.command, err = f.app.Parse(args); err != nil {
 		return exporter.Options{}, err
 	}
 	o := &f.options
@@ -144,7 +130,6 @@ func (f *flags) parse(args []string) (exporter.Options, error) {
 		}
 	}
 	o.Logger = newLogger(f.stderr, f.level, f.format)
-	f.warnComing()
 	return *o, errors.Join(f.checkConfigFile(), f.checkProbeKey(), f.checkTimes(), f.checkExternalURL())
 }
 

@@ -18,6 +18,9 @@ import (
 )
 
 func main() {
+	if child, exit := exporter.Child(); child { // a look into a snapshot, for the process that started this one
+		os.Exit(exit)
+	}
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -32,15 +35,20 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if flags.done {
 		return 0
 	}
-	if flags.check {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	switch {
+	case flags.command == verifyCommand:
+		return flags.verifySnapshots(ctx, stdout, stderr)
+	case flags.check:
 		return check(options, stdout, stderr)
+	case flags.command == topCommand:
+		return flags.showTop(ctx, options, stdout, stderr)
 	}
 	// net/http writes to the standard log what it thinks odd, such as bytes that a
 	// server sends unasked.
 	log.SetFlags(0)
 	log.SetOutput(slog.NewLogLogger(options.Logger.Handler(), slog.LevelDebug).Writer())
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
 	if err := exporter.Run(ctx, options, hangups(ctx)); err != nil {
 		options.Logger.Error("etcd_exporter ends", "err", err)
 		return 1

@@ -242,8 +242,7 @@ func (s *Scanner) Watch(ctx context.Context, span Span, revision int64, f func(W
 		if err != nil {
 			return s.count(begun, wrap("Watch", cause(ctx, err)))
 		}
-		switch {
-		case r.GetCanceled():
+		if r.GetCanceled() {
 			return s.count(begun, wrap("Watch", refusal(r)))
 		}
 		batch := WatchBatch{Revision: r.GetHeader().GetRevision(), Bytes: proto.Size(r)}

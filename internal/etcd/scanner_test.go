@@ -62,7 +62,7 @@ func TestScannerHasItsOwnConnection(t *testing.T) {
 	if n := server.called("Range"); n != 1 {
 		t.Errorf("the scan asked %d times, want once", n)
 	}
-	if c.Scanner(url) != c.Scanner(url) {
+	if first, second := c.Scanner(url), c.Scanner(url); first != second {
 		t.Error("a scanner, and its connection, is made anew each time")
 	}
 	if c.Scanner("http://127.0.0.1:1") != nil {

@@ -27,11 +27,11 @@ func Write(w io.Writer) error {
 	page.WriteString(preface)
 	for _, choice := range collector.All() {
 		c := choice.New(collector.Deps{})
-		state := "on"
+		state := fmt.Sprintf("On by default; `--no-collector.%s` switches it off.", c.Name())
 		if !choice.Default {
-			state = "off"
+			state = fmt.Sprintf("Off by default; `--collector.%s` switches it on.", c.Name())
 		}
-		section(&page, fmt.Sprintf("`%s`", c.Name()), fmt.Sprintf("%s Default: %s; `--no-collector.%s` switches it off.", c.Help(), state, c.Name()), c.Metrics())
+		section(&page, fmt.Sprintf("`%s`", c.Name()), c.Help()+" "+state, c.Metrics())
 	}
 	section(&page, "Beside each cluster's metrics", "Added to every scrape of a cluster.", collector.ExporterMetrics())
 	section(&page, "The exporter itself", "On `/metrics` alone, beside `etcd_exporter_build_info`, `go_*` and `process_*`.", collector.ProcessMetrics())

@@ -70,6 +70,9 @@ func Check(o Options) (*config.Validated, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkBackups(validated); err != nil {
+		return nil, err
+	}
 	return validated, checkWeb(o.Web) // else it shows only once the port is open
 }
 
@@ -189,10 +192,5 @@ func (a *app) reload() error {
 func (a *app) warn(v *config.Validated) {
 	for _, warning := range v.Warnings {
 		a.log.Warn("configuration", "warning", warning)
-	}
-	for _, c := range v.Clusters {
-		if len(c.Backups) > 0 {
-			a.log.Warn("backups are configured, and this version does not look at them yet", "cluster", c.Name)
-		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/etcdops/etcdops/collector"
 	"github.com/etcdops/etcdops/internal/config"
 	"github.com/etcdops/etcdops/internal/etcd"
+	"github.com/etcdops/etcdops/internal/keyspace"
 )
 
 // fleet is the clusters that are configured at present.
@@ -33,6 +34,8 @@ type cluster struct {
 	etcd       *etcd.Cluster
 	set        *collector.Set
 	background *collector.Background
+	stores     stores
+	log        *slog.Logger
 	users      sync.WaitGroup // requests that work with it
 }
 
@@ -73,22 +76,55 @@ func (f *fleet) apply(life context.Context, v *config.Validated) error {
 
 func (f *fleet) make(life context.Context, c config.Cluster) (*cluster, error) {
 	log := f.log.With("cluster", c.Name)
-	client, err := etcd.NewCluster(etcd.Config{
-		Name: c.Name, Endpoints: c.Endpoints, Discover: c.Discover, AllowCIDRs: c.AllowCIDRs,
-		CAFile: c.TLS.CAFile, CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile,
-		ServerName: c.TLS.ServerName, InsecureSkipVerify: c.TLS.InsecureSkipVerify,
-		Username: c.Auth.Username, PasswordFile: c.Auth.PasswordFile,
-		ProbeKey: c.ProbeKey, MetricsURLs: c.MetricsURLs, Logger: log, OnDown: f.hint.down,
-	})
+	settings := clusterConfig(c, log)
+	settings.OnDown = f.hint.down
+	client, err := etcd.NewCluster(settings)
 	if err != nil {
+		return nil, err
+	}
+	backups, opened, err := backups(c, log)
+	if err != nil {
+		client.Close()
 		return nil, err
 	}
 	background := collector.NewBackground(life)
 	set := collector.NewSet(client, f.options.Collectors, collector.Deps{
 		Background: background, DataDirs: c.DataDirs,
 		Certificates: client.Certificates, PeerCertificates: client.PeerCertificates,
+		Scanner: scanner(client), Keyspaces: keyspaces(c), Backups: backups, Log: log,
 	}, f.rounds, log)
-	return &cluster{config: c, etcd: client, set: set, background: background}, nil
+	return &cluster{config: c, etcd: client, set: set, background: background, stores: opened, log: log}, nil
+}
+
+func clusterConfig(c config.Cluster, log *slog.Logger) etcd.Config {
+	return etcd.Config{
+		Name: c.Name, Endpoints: c.Endpoints, Discover: c.Discover, AllowCIDRs: c.AllowCIDRs,
+		CAFile: c.TLS.CAFile, CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile,
+		ServerName: c.TLS.ServerName, InsecureSkipVerify: c.TLS.InsecureSkipVerify,
+		Username: c.Auth.Username, PasswordFile: c.Auth.PasswordFile,
+		ProbeKey: c.ProbeKey, MetricsURLs: c.MetricsURLs, Logger: log,
+	}
+}
+
+// scanner gives the connections for background work.
+func scanner(client *etcd.Cluster) func(url string) etcd.ScanAPI {
+	return func(url string) etcd.ScanAPI {
+		if s := client.Scanner(url); s != nil {
+			return s
+		}
+		return nil
+	}
+}
+
+func keyspaces(c config.Cluster) []collector.Keyspace {
+	var all []collector.Keyspace
+	for _, k := range c.Keyspaces {
+		all = append(all, collector.Keyspace{
+			Options:  keyspace.Options{Prefix: k.Prefix, MaxGroups: k.MaxGroups, SampleBytes: k.SampleBytes, SampleExclude: k.SampleExclude},
+			Interval: k.Interval,
+		})
+	}
+	return all
 }
 
 // only gives the cluster where there is just one.
@@ -141,4 +177,5 @@ func (c *cluster) close() {
 	c.users.Wait()
 	c.background.Close()
 	c.etcd.Close()
+	c.stores.close(c.log)
 }

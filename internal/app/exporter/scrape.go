@@ -45,9 +45,9 @@ func (a *app) probe(w http.ResponseWriter, r *http.Request) {
 	defer release()
 	only := r.URL.Query()["collect[]"]
 	for _, wanted := range only {
-		if !slices.Contains(a.options.Collectors, wanted) {
+		if !slices.Contains(c.set.Names(), wanted) {
 			http.Error(w, fmt.Sprintf("collect[]=%.60q is not an enabled collector; enabled are: %s",
-				wanted, strings.Join(a.options.Collectors, ", ")), http.StatusBadRequest)
+				wanted, strings.Join(c.set.Names(), ", ")), http.StatusBadRequest)
 			return
 		}
 	}

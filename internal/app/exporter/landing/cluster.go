@@ -25,8 +25,11 @@ type clusterView struct {
 	Others       int // of them, beside the first
 	Facts        []fact
 	Endpoints    []endpointView
+	Keys         []keysView
+	Stores       []storeView
+	Drills       bool // a store has one
 
-	Voters, Leader, Database, Cert cell // of the overview
+	Voters, Leader, Database, Cert, Backup cell // of the overview
 
 	rank int // of the state: the higher, the sooner it is shown
 }
@@ -52,6 +55,14 @@ func newClusterView(c Cluster, now time.Time, single bool) clusterView {
 	q := newQuorum(r, v.Endpoints)
 	v.Leader = leaderCell(r, v.Endpoints)
 	v.Voters = q.voterCell()
+	at := c.Last.At
+	if at.After(now) { // our clock was set back
+		at = now
+	}
+	v.Keys = newKeysViews(r, at, now)
+	v.Stores = newStoreViews(r, at, now)
+	v.Drills = slices.ContainsFunc(v.Stores, func(s storeView) bool { return s.Drill.Text != "" })
+	v.keyspace()
 	v.facts(r, now, q)
 	v.worst()
 	v.judge(r, q)
@@ -89,6 +100,9 @@ func (v *clusterView) facts(r readings, now time.Time, q quorum) {
 	v.fact("Leader", v.Leader)
 	v.fact("Alarms", alarmCell(r))
 	v.fact("Views", viewsCell(r))
+	if c := hashCell(r, now); c.Text != "" {
+		v.fact("Data", c)
+	}
 	v.fact("Revision", revisionCell(r))
 	if learners, _ := r.value("cluster_members", "role", "learner"); learners > 0 {
 		v.fact("Learners", cell{good, grouped(learners), "they do not vote"})
@@ -110,21 +124,40 @@ func (v *clusterView) facts(r readings, now time.Time, q quorum) {
 }
 
 func (v *clusterView) collectors(r readings) cell {
-	var failing []string
+	var failing, puzzling []string
 	total := 0
 	for m, success := range r.each("exporter_collector_success") {
-		if total++; success != 1 {
-			failing = append(failing, clean(labelOf(m, "collector")))
+		if total++; success == 1 {
+			continue
+		}
+		name := clean(labelOf(m, "collector"))
+		failing = append(failing, name)
+		if !v.explains(name) {
+			puzzling = append(puzzling, name)
 		}
 	}
+	if len(puzzling) > 0 {
+		v.Findings.note(warning, "Collectors did not learn all they ask for; the exporter's log says why", puzzling...)
+	}
 	if len(failing) > 0 {
-		v.Findings.note(warning, "Collectors did not learn all they ask for; the exporter's log says why", failing...)
 		return cell{warning, strings.Join(failing, ", ") + " failing", fmt.Sprintf("of %d", total)}
 	}
 	if total == 0 {
 		return cell{}
 	}
 	return cell{good, fmt.Sprintf("all %d succeed", total), ""}
+}
+
+// explains says whether a finding of its own will tell why the collector fails.
+func (v *clusterView) explains(collector string) bool {
+	switch collector {
+	case "keyspace":
+		return slices.ContainsFunc(v.Keys, func(k keysView) bool { return k.failing })
+	case "backup":
+		return slices.ContainsFunc(v.Stores, func(s storeView) bool { return s.listed && !s.up })
+	default:
+		return false
+	}
 }
 
 // worst picks the figures of the overview: of each the worst endpoint's.
@@ -138,6 +171,7 @@ func (v *clusterView) worst() {
 			earliest, v.Cert = e.Cert.notAfter, e.Cert.cell
 		}
 	}
+	v.Backup = worstBackup(v.Stores)
 }
 
 func leaderCell(r readings, endpoints []endpointView) cell {

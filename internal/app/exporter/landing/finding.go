@@ -19,6 +19,9 @@ type finding struct {
 	// Upkeep says that the cluster serves all the same: something is to be looked
 	// after before it does not.
 	Upkeep bool
+	// Aside says that it is not about the cluster but about its backups: however bad,
+	// the cluster is not degraded by it.
+	Aside bool
 }
 
 // findings are gathered by text, so that three endpoints with one fault are one
@@ -26,12 +29,17 @@ type finding struct {
 type findings []finding
 
 func (f *findings) add(l level, text string, where ...string) {
-	f.put(finding{l, text, where, 0, false})
+	f.put(finding{Level: l, Text: text, Where: where})
 }
 
 // note adds what is upkeep.
 func (f *findings) note(l level, text string, where ...string) {
-	f.put(finding{l, text, where, 0, true})
+	f.put(finding{Level: l, Text: text, Where: where, Upkeep: true})
+}
+
+// aside adds upkeep that is not the cluster's own.
+func (f *findings) aside(l level, text string, where ...string) {
+	f.put(finding{Level: l, Text: text, Where: where, Upkeep: true, Aside: true})
 }
 
 func (f *findings) put(found finding) {

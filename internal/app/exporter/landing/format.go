@@ -50,6 +50,17 @@ func clean(text string) string {
 	return strings.TrimSpace(out.String())
 }
 
+// middle is clean for what is told apart by its end as well, such as a path: what
+// is too long loses its middle.
+func middle(text string) string {
+	const head, tail = 60, maxShown - 60 - 1
+	runes := []rune(text)
+	if len(runes) <= maxShown {
+		return clean(text)
+	}
+	return strings.TrimSuffix(clean(string(runes[:head])), "…") + "…" + clean(string(runes[len(runes)-tail:]))
+}
+
 // size prints bytes in binary units.
 func size(bytes float64) string {
 	unit := 0
@@ -129,6 +140,14 @@ func lapse(d time.Duration) string {
 	default:
 		return fmt.Sprintf("%d\u00a0years", d/(365*day))
 	}
+}
+
+// ago prints how long ago something was.
+func ago(d time.Duration) string { return lapse(d) + " ago" }
+
+// since is how long before t a metric's Unix time is; never less than nothing.
+func since(t time.Time, unix float64) time.Duration {
+	return max(0, seconds(float64(t.UnixMilli())/1000-unix))
 }
 
 // two leaves the second unit out where there is none of it.

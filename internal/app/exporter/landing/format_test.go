@@ -24,7 +24,11 @@ func TestFormats(t *testing.T) {
 		clean("etcd-1"): "etcd-1", clean("a\u202eb\u200b\u0000c"): "a\uFFFDb\uFFFDc", clean("\xff"): "\uFFFD", clean("  "): "",
 		clean(strings.Repeat("ä", maxShown)): strings.Repeat("ä", maxShown), clean(strings.Repeat("ä", maxShown+1)): strings.Repeat("ä", maxShown) + "…",
 		clean("e" + strings.Repeat("\u0301", 9)): "e\u0301\u0301\u0301",
-		anchor("prod-eu_1.a"):                    "cluster-prod-eu_1.a", anchor(`a" b`): "cluster-a~22~20b",
+		middle("/var/backups"):                   "/var/backups", middle(strings.Repeat("a", maxShown)): strings.Repeat("a", maxShown),
+		middle("/" + strings.Repeat("ä", maxShown) + "/end"): "/" + strings.Repeat("ä", 59) + "…" + strings.Repeat("ä", 35) + "/end",
+		middle(strings.Repeat("\u202e", 500) + "end"):        "\uFFFD…\uFFFDend",
+		ago(since(time.Unix(1000, 5e8), 940)):                "1 m ago", ago(since(time.Unix(0, 0), 940)): "0 ms ago",
+		anchor("prod-eu_1.a"): "cluster-prod-eu_1.a", anchor(`a" b`): "cluster-a~22~20b",
 	} {
 		if strings.ReplaceAll(got, "\u00a0", " ") != want {
 			t.Errorf("got %q, want %q", got, want)

@@ -44,6 +44,7 @@ func TestHostile(t *testing.T) {
 		c := loadSample(
 			t, "bad_night", "etcd-1", value, "3.5.4", value, third, value, "8211f1d0f64f3269", value, "NOSPACE", value,
 			"refused", value, "15247", value, `"critical"`, `"`+value+`"`, "compaction", value, "membership", value,
+			"argo-workflows-production", value, "shop", value, "/registry/events/", value+"/events/", hourly, value, "offsite", value+"2", "checksum_mismatch", value, `="link"`, `="`+value+`2"`,
 		)
 		c.Name, c.Endpoints[2] = name[:min(len(name), 128)], etcd.Endpoint{URL: name}
 		for _, n := range []int{1, overviewFrom} { // without and with the overview
@@ -114,6 +115,23 @@ func TestMissing(t *testing.T) {
 			if got != "–" {
 				t.Errorf("without %s*: %s is %q", prefix, name, got)
 			}
+		}
+	}
+	for prefix, shown := range map[string]struct{ row, cell, want string }{
+		"keyspace_keys":                  {"/registry/", "Keys", "–"},
+		"keyspace_group":                 {"/registry/", "Most of them in", "–"},
+		"keyspace_scan_timestamp":        {"/registry/", "Counted", "–"},
+		"backup_timestamp":               {"local", "Newest", "–"},
+		"backup_sound":                   {"local", "Last sound", "–"},
+		"backup_size":                    {"offsite", "Size", "– 2.14 GiB uncompressed"},
+		"backup_uncompressed":            {"offsite", "Size", "489 MiB"},
+		"backup_revision":                {"local", "Revision", "– 47,980 keys"},
+		"backup_store_up":                {"local", "State", "not looked at yet"},
+		"backup_restore_drill_timestamp": {"local", "Restore drill", "worked"},
+		"backup_interval":                {"local", "State", "sound"},
+	} {
+		if got := render(t, without(sample, prefix)).row(shown.row)[shown.cell]; got != shown.want {
+			t.Errorf("without %s*: %s of %s is %q, want %q", prefix, shown.cell, shown.row, got, shown.want)
 		}
 	}
 	none := render(t, without(sample, "cluster_", "endpoint_has_leader", "endpoint_is_leader"))

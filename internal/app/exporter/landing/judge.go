@@ -25,18 +25,22 @@ func (v *clusterView) judge(r readings, q quorum) {
 	if alarms := v.alarms(r); outage == "" {
 		outage = alarms
 	}
+	if differ := v.data(r); outage == "" {
+		outage = differ
+	}
 	for i := range v.Endpoints {
 		v.endpoint(&v.Endpoints[i], q)
 	}
 	v.clocks()
 	v.membership(r)
+	v.backups()
 	if v.Stale {
 		v.Findings.note(warning, "No scrape for "+v.Age+": all of this is as old")
 	}
 	v.Findings = v.Findings.done()
 	v.Others = max(len(v.Findings)-1, 0)
 	v.Level = v.Findings.worst()
-	serving := !slices.ContainsFunc(v.Findings, func(f finding) bool { return !f.Upkeep || f.Level == bad })
+	serving := !slices.ContainsFunc(v.Findings, func(f finding) bool { return !f.Upkeep || f.Level == bad && !f.Aside })
 	switch {
 	case outage != "":
 		v.State, v.rank = outage, rankOutage

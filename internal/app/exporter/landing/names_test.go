@@ -24,7 +24,7 @@ func TestNamesAreMetrics(t *testing.T) {
 			known[m.Name] = true
 		}
 	}
-	name := regexp.MustCompile(`"((?:endpoint|cluster|member|alarm|certificate|exporter)_[a-z_]+)"`)
+	name := regexp.MustCompile(`"((?:keyspace|backup|endpoint|cluster|member|alarm|certificate|exporter)_[a-z_]+)"`)
 	sources, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)

@@ -33,6 +33,8 @@ const (
 	first  = "https://10.0.0.1:2379"
 	second = "https://10.0.0.2:2379"
 	third  = "https://10.0.0.3:2379"
+	// hourly is the store of bad_night that is not well.
+	hourly = "/var/backups/etcd/prod-eu-central-1/hourly"
 )
 
 // loadSample is a cluster as testdata tells it; edits are texts and what they
@@ -90,8 +92,13 @@ type landing struct {
 
 func render(t *testing.T, clusters ...Cluster) landing {
 	t.Helper()
+	return renderAt(t, sampleNow, clusters...)
+}
+
+func renderAt(t *testing.T, now time.Time, clusters ...Cluster) landing {
+	t.Helper()
 	var page bytes.Buffer
-	if err := Write(&page, sampleNow, "1.2.3", clusters, len(clusters) == 1); err != nil {
+	if err := Write(&page, now, "1.2.3", clusters, len(clusters) == 1); err != nil {
 		t.Fatal(err)
 	}
 	root, err := html.Parse(bytes.NewReader(page.Bytes()))
@@ -136,12 +143,12 @@ func words(n *html.Node) string {
 
 func (l landing) state() string { return words(l.all("p", "chip")[0]) }
 
-// row gives the cells of an endpoint's row by name.
-func (l landing) row(shownURL string) map[string]string {
+// row gives the cells of an endpoint's, prefix's or store's row by name.
+func (l landing) row(head string) map[string]string {
 	l.t.Helper()
 	for _, tr := range l.all("tr", "") {
 		heads := elements(tr, "bdi", "url")
-		if len(heads) == 0 || words(heads[0]) != shownURL {
+		if len(heads) == 0 || words(heads[0]) != head {
 			continue
 		}
 		cells := map[string]string{}
@@ -150,7 +157,7 @@ func (l landing) row(shownURL string) map[string]string {
 		}
 		return cells
 	}
-	l.t.Fatalf("no row for %s", shownURL)
+	l.t.Fatalf("no row for %s", head)
 	return nil
 }
 
@@ -196,7 +203,7 @@ func TestHealthy(t *testing.T) {
 		"Voters": "3 of 3 healthy quorum is 2", "Failure tolerance": "1 member may fail", "Leader": "etcd-2 91bc3c398fb3c146",
 		"Alarms": "none", "Views": "all voters agree", "Revision": "18,734,512 compacted to 18,729,004",
 		"Client certificate": "in 200 days CN=etcd-exporter", "Peer certificates": "in 340 days CN=etcd-1", "CA": "in 9 years CN=etcd-ca",
-		"Collectors": "all 7 succeed",
+		"Collectors": "all 10 succeed", "Data": "the same on all voters at revision 18,729,004, 4 m 20 s ago",
 	}
 	if got := page.facts(); !maps.Equal(got, want) {
 		t.Errorf("facts:\n got %v\nwant %v", got, want)
@@ -223,11 +230,16 @@ func TestBadNight(t *testing.T) {
 		"Critical: Database is nearly at its quota: at the quota etcd refuses all writes " + first + " (etcd-1): 8 of 8 GiB, 100 % " + second + " (etcd-2): 7.4 of 8 GiB, 92 %",
 		"Critical: Server certificate has expired " + first + " (etcd-1): expired 3 days ago",
 		"Critical: Server certificate expires soon " + second + " (etcd-2): in 5 days",
+		"Critical: Newest backup is not sound " + hourly + ": checksum mismatch; the last sound one was taken 31 h 1 m ago",
+		"Critical: Newest sound backup is older than four intervals " + hourly + ": taken 31 h 1 m ago, due every 6 h",
+		"Critical: Restore drill failed: its result file says why " + hourly + ": failed 28 h 48 m ago",
 		"Warning: One more failure loses the quorum",
 		"Warning: Endpoint is down " + third + " (etcd-3): connection refused",
+		"Warning: Flood of events: more than 100,000 are stored /registry/events/: 412,345, of them 400,123 in argo-workflows-production",
 		"Warning: Client certificate expires soon CN=etcd-exporter: in 21 days",
 		"Warning: Collectors did not learn all they ask for; the exporter's log says why compaction",
 		"Warning: Clock is more than a second off " + second + " (etcd-2): +2.5 s ± 4 ms",
+		"Warning: Backup store cannot be listed; the exporter's log says why offsite",
 	}, "\n")
 	if got := page.findings(); got != want {
 		t.Errorf("findings:\n%s\nwant:\n%s", got, want)
@@ -237,7 +249,7 @@ func TestBadNight(t *testing.T) {
 	expect(t, facts["Failure tolerance"], "none")
 	expect(t, facts["Alarms"], "NOSPACE on etcd-1")
 	expect(t, facts["Views"], "2 views of membership")
-	expect(t, facts["Collectors"], "compaction failing")
+	expect(t, facts["Collectors"], "compaction, backup failing of 9")
 	want = "3.5.4 6 known issues, 4 critical #14685 critical #20650 critical #17780 critical CVE-2026-33413 critical #15247 warning GHSA-xg4h-6gfc-h4m8 warning"
 	if got := page.row(first)["Version"]; got != want {
 		t.Errorf("known issues: got %q, want %q", got, want)

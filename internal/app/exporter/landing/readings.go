@@ -52,6 +52,22 @@ func (r readings) value(metric string, labels ...string) (float64, bool) {
 	return 0, false
 }
 
+// values gives what the label is in the metrics, each value once, in the order they
+// come in.
+func (r readings) values(label string, metrics ...string) []string {
+	var all []string
+	seen := map[string]bool{}
+	for _, metric := range metrics {
+		for m := range r.each(metric) {
+			if v := labelOf(m, label); !seen[v] {
+				seen[v] = true
+				all = append(all, v)
+			}
+		}
+	}
+	return all
+}
+
 // is says whether a series is there and has the value.
 func (r readings) is(want float64, metric string, labels ...string) bool {
 	v, ok := r.value(metric, labels...)

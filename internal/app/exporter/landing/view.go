@@ -50,6 +50,7 @@ type pageView struct {
 	Level    level
 	Summary  string // of several clusters
 	Overview bool
+	Backups  bool          // a cluster has a store
 	Clusters []clusterView // the worst first
 }
 
@@ -58,6 +59,7 @@ func newPageView(now time.Time, version string, clusters []Cluster, single bool)
 	for _, c := range clusters {
 		view := newClusterView(c, now, single)
 		view.Overview = p.Overview
+		p.Backups = p.Backups || len(view.Stores) > 0
 		p.Clusters = append(p.Clusters, view)
 	}
 	slices.SortStableFunc(p.Clusters, func(a, b clusterView) int {
