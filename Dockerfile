@@ -34,7 +34,7 @@ ARG PROGRAM=etcd_exporter
 ARG VERSION=devel
 ARG REVISION=unknown
 ARG BUILD_DATE=unknown
-RUN v=github.com/prometheus/common/version && CGO_ENABLED=0 go build -trimpath -o /program \
+RUN v=github.com/prometheus/common/version && CGO_ENABLED=0 go build -trimpath -tags disable_grpc_modules -o /program \
     -ldflags "-s -w -X $v.Version=${VERSION} -X $v.Revision=${REVISION} -X $v.BuildDate=${BUILD_DATE}" ./cmd/${PROGRAM}
 
 FROM runtime
