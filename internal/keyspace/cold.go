@@ -17,10 +17,12 @@ const (
 	// protobuf fields, and the key itself.
 	leastKeyBytes = 48
 
-	hintBytes = 2 << 20                 // of watched keys and values, each time
-	hintKeys  = 4000                    // that are enough
-	hintTime  = 1500 * time.Millisecond // that a watch may take: etcd looks every 100 ms
-	namesMost = 2000                    // namespaces that are listed
+	hintBytes  = 2 << 20                 // of watched keys and values, each time
+	hintKeys   = 4000                    // that are enough
+	hintTime   = 1500 * time.Millisecond // that a watch may take: etcd looks every 100 ms
+	firstDepth = 64                      // revisions that the first watch goes back
+	mostDepth  = 2000                    // and the last one
+	namesMost  = 2000                    // namespaces that are listed
 )
 
 // errEnough ends a watch.
@@ -87,24 +89,26 @@ func (h hints) thin(most int) [][]byte {
 }
 
 // hints watches from a little before the head: 64 revisions tell how many keys one
-// revision has, and then as far back as 4,000 keys need, but at most 2,000.
-// The member reads all that lies in between, so no further.
+// revision has, and then as far back as 4,000 keys need, but at most 2,000. The
+// member reads all that lies in between, and much of it twice, so no further; and no
+// further where it showed nothing, since it may only be slow.
 func (s *scan) hints(head int64) hints {
 	if head <= 1 || s.c.excluded() {
 		return hints{}
 	}
-	var all hints
-	for depth := int64(64); ; {
-		got := s.recent(head, depth)
-		if len(got.keys) > len(all.keys) {
-			all = got
+	all := s.recent(head, firstDepth)
+	for depth := int64(firstDepth); len(all.keys) > 0 && s.ctx.Err() == nil; {
+		deeper := min(hintKeys*depth/int64(len(all.keys)), mostDepth, head-1)
+		if deeper < 2*depth {
+			break
 		}
-		deeper := min(hintKeys*depth/int64(max(len(got.keys), 1)), 2000, head-1)
-		if depth >= 2000 || deeper < 2*depth || s.ctx.Err() != nil {
-			return all
+		got := s.recent(head, deeper)
+		if len(got.keys) <= len(all.keys) {
+			break
 		}
-		depth = deeper
+		all, depth = got, deeper
 	}
+	return all
 }
 
 // recent watches from depth revisions ago up to the head, less where the history is

@@ -93,14 +93,15 @@ func New(o Options) *Counter {
 }
 
 // Scan counts. After an error or the end of ctx the Counter knows what it knew
-// before, and the next scan may ask another member.
+// before, and the next scan may ask another member; the result then tells only what
+// the scan has cost.
 func (c *Counter) Scan(ctx context.Context, api etcd.ScanAPI) (Result, error) {
 	ask := &asker{api: api, ctx: ctx}
 	ask.left = baseRequests + 64*c.options.MaxGroups + 8*len(c.windows) + 8*int(c.total/aim)
 	s := &scan{explorer: explorer{asker: ask, c: c}, groups: map[string]int64{}}
 	result, err := s.run() //nolint:contextcheck // the asker has it, and ends with this call
 	if err != nil {
-		return Result{}, fmt.Errorf("count keys below %q: %w", c.prefix, err)
+		return Result{Requests: s.requests, Asked: s.asked}, fmt.Errorf("count keys below %q: %w", c.prefix, err)
 	}
 	return result, nil
 }

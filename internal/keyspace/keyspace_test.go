@@ -163,3 +163,21 @@ func TestLargeGroupAmongMany(t *testing.T) {
 		t.Errorf("after the end of most: %+v", r)
 	}
 }
+
+// TestNamedGroupsAreWhole has groups that lie across the edges of windows, and
+// looks for a few of them only.
+func TestNamedGroupsAreWhole(t *testing.T) {
+	var keys []string
+	for i := range 120_000 {
+		keys = append(keys, fmt.Sprintf("/r/g%02d/%05d", i/3000, i))
+	}
+	f := newFake(keys...)
+	f.perRev = 100
+	rand.Shuffle(len(f.history), func(i, j int) { f.history[i], f.history[j] = f.history[j], f.history[i] })
+	c := New(Options{Prefix: "/r/", MaxGroups: 1})
+	for range 8 {
+		if r := scanned(t, c, f); !r.Capped || len(r.Groups) != 1 {
+			t.Errorf("got %+v", r)
+		}
+	}
+}

@@ -101,7 +101,7 @@ func TestWalkSurvivesHostilePages(t *testing.T) {
 		text   string
 	}{
 		{"nothing is wrong", func(p *pages) { p.leaf(3, 0, name, record) }, "", ""},
-		{"branch to itself", func(p *pages) { p.branch(3, 1, 3) }, ReasonMemory, "more than 32 MiB"},
+		{"branch to itself", func(p *pages) { p.branch(3, 1, 3) }, stackOrMemory, ""},
 		{"root to itself", func(p *pages) { p.branch(2, 1, 2) }, stackOrMemory, ""},
 		{"the same records again and again", func(p *pages) {
 			p.branch(3, 250, 4)
@@ -146,6 +146,7 @@ func TestWalkSurvivesHostilePages(t *testing.T) {
 		{"no sound meta page", func(p *pages) { p.page(0)[30]++; p.page(1)[30]++ }, ReasonDamaged, "checksum"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			p := newPages(8)
 			test.lie(p)
 			content := seal(p.bytes)

@@ -14,6 +14,7 @@ import (
 const (
 	chunkSize   = 1 << 20 // bytes; the first chunk must hold both meta pages
 	chunks      = 2       // one is read while the other is hashed
+	farBeyond   = 1 << 30 // bytes; a member's own file may be longer than its pages, but not by so much
 	emptyReads  = 100     // in a row, before a reader is given up
 	shownDigits = 6       // bytes of a sha in an error text
 )
@@ -51,6 +52,10 @@ func Sum(ctx context.Context, r io.Reader) (Digest, error) {
 			}
 		}
 		d.Size += int64(len(c.data))
+		if h.size > 0 && d.Size > 2*h.size+farBeyond {
+			d.Problem = &Problem{Reason: ReasonForeign, Err: fmt.Errorf("it begins like a database of %d bytes and goes on after %d", h.size, d.Size)}
+			return d, nil
+		}
 		body.write(c.data)
 		switch {
 		case errors.Is(c.err, io.EOF):

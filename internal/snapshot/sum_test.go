@@ -215,3 +215,19 @@ func FuzzSum(f *testing.F) {
 		}
 	})
 }
+
+// A file that begins like a snapshot and has no end, such as what a few bytes can be
+// decompressed to, is not read for ever.
+func TestSumOfAnEndlessFile(t *testing.T) {
+	d, err := Sum(t.Context(), io.MultiReader(bytes.NewReader(small(t)), zeros{}))
+	if err != nil || reasonOf(d.Problem) != ReasonForeign || d.Size > 2<<30 {
+		t.Errorf("%v after %d bytes, %v", d.Problem, d.Size, err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}

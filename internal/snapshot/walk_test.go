@@ -49,6 +49,7 @@ func TestWalk(t *testing.T) {
 		{"a tombstone of no key", orphans.buckets(0, 0), Contents{Revision: 6, StartRevision: 6, Keys: 1, Records: 2, StorageVersion: "3.6.0"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			if got := walk(t, seal(test.buckets.database(t)), Limits{}); got != test.want {
 				t.Errorf("got  %+v\nwant %+v", got, test.want)
 			}
@@ -60,36 +61,44 @@ func TestWalk(t *testing.T) {
 // interrupted: the count is that of the keys that live.
 func TestWalkCountsWhatLives(t *testing.T) {
 	for seed := range uint64(12) {
-		random := rand.New(rand.NewPCG(seed, 0))
-		h := newHistory()
-		var finished, scheduled int64
-		for range 400 {
-			var changes []string
-			for _, key := range random.Perm(60)[:1+random.IntN(4)] {
-				name := fmt.Sprintf("/registry/events/%d", key)
-				if random.IntN(3) == 0 {
-					name = "-" + name
-				}
-				changes = append(changes, name)
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			countRandom(t, seed)
+		})
+	}
+}
+
+func countRandom(t *testing.T, seed uint64) {
+	t.Helper()
+	random := rand.New(rand.NewPCG(seed, 0))
+	h := newHistory()
+	var finished, scheduled int64
+	for range 400 {
+		var changes []string
+		for _, key := range random.Perm(60)[:1+random.IntN(4)] {
+			name := fmt.Sprintf("/registry/events/%d", key)
+			if random.IntN(3) == 0 {
+				name = "-" + name
 			}
-			h.write(changes...)
-			if random.IntN(60) == 0 && h.revision > scheduled {
-				scheduled += 1 + random.Int64N(h.revision-scheduled)
-				finished = scheduled
-				h.compact(scheduled, len(h.records))
-			}
+			changes = append(changes, name)
 		}
-		if seed%2 == 1 && h.revision > scheduled {
+		h.write(changes...)
+		if random.IntN(60) == 0 && h.revision > scheduled {
 			scheduled += 1 + random.Int64N(h.revision-scheduled)
-			h.compact(scheduled, random.IntN(len(h.records)))
+			finished = scheduled
+			h.compact(scheduled, len(h.records))
 		}
-		want := Contents{
-			Revision: h.revision, StartRevision: h.revision, CompactRevision: finished,
-			Keys: int64(len(h.live)), Records: int64(len(h.records)), StorageVersion: "3.6.0",
-		}
-		if got := walk(t, seal(h.buckets(finished, scheduled).database(t)), Limits{}); got != want {
-			t.Errorf("seed %d, compaction %d of %d:\ngot  %+v\nwant %+v", seed, finished, scheduled, got, want)
-		}
+	}
+	if seed%2 == 1 && h.revision > scheduled {
+		scheduled += 1 + random.Int64N(h.revision-scheduled)
+		h.compact(scheduled, random.IntN(len(h.records)))
+	}
+	want := Contents{
+		Revision: h.revision, StartRevision: h.revision, CompactRevision: finished,
+		Keys: int64(len(h.live)), Records: int64(len(h.records)), StorageVersion: "3.6.0",
+	}
+	if got := walk(t, seal(h.buckets(finished, scheduled).database(t)), Limits{}); got != want {
+		t.Errorf("compaction %d of %d:\ngot  %+v\nwant %+v", finished, scheduled, got, want)
 	}
 }
 
@@ -110,6 +119,7 @@ func TestWalkFindsWhatEtcdCannotRead(t *testing.T) {
 		{"escape codes for a version", buckets{"key": {}, "meta": {"storageVersion": []byte("\x1b[2J")}}, ReasonDamaged, "no version"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			c := walk(t, seal(test.buckets.database(t)), Limits{})
 			if reasonOf(c.Problem) != test.reason || !strings.Contains(c.Problem.Error(), test.text) {
 				t.Errorf("problem %v, want %s: %s", c.Problem, test.reason, test.text)
