@@ -52,8 +52,8 @@ func newBackup(d Deps) Collector {
 	b := &backups{subject: newSubject("backup", "How old the backups are and whether they could be restored: stores are listed at every check_interval, each new file is read once, in the background. On where a store is configured.", backupMetrics)}
 	for _, backup := range d.Backups {
 		s := &watchedStore{Backup: backup}
-		s.checking = job{background: d.Background, run: s.check, idle: forever}
-		s.reading = job{background: d.Background, run: s.read}
+		s.checking = job{background: d.Background, log: d.Log, run: s.check, idle: forever}
+		s.reading = job{background: d.Background, log: d.Log, run: s.read}
 		b.stores = append(b.stores, s)
 	}
 	return b

@@ -56,7 +56,7 @@ func backupOf(t *testing.T, s *shelf, verify bool, drill string) *backups {
 	t.Cleanup(background.Close)
 	b, _ := newBackup(Deps{Background: background, Backups: []Backup{{
 		Name: "local", Interval: time.Hour, CheckInterval: time.Minute, DrillFile: drill,
-		Judge: judge.New(judge.Options{Store: s, Atomic: true, Verify: verify, Log: slog.New(slog.DiscardHandler)}),
+		Judge: judge.New(judge.Options{Store: s, Verify: verify, Log: slog.New(slog.DiscardHandler)}),
 	}}}).(*backups)
 	return b
 }
@@ -67,8 +67,8 @@ func TestBackup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(1)
 		s := &shelf{objects: []store.Object{
-			{Name: "b.db", Size: 2080, Time: time.Now().Add(-time.Minute), Version: "1"},
-			{Name: "a.db", Size: 2080, Time: time.Now().Add(-time.Hour), Version: "1"},
+			{Name: "b.db", Size: 2080, Time: time.Now().Add(-time.Minute), Version: "1", Whole: true},
+			{Name: "a.db", Size: 2080, Time: time.Now().Add(-time.Hour), Version: "1", Whole: true},
 			{Name: "c.db", Problem: &store.Problem{Reason: store.ReasonNotRegular, Err: errors.New("a FIFO")}},
 		}}
 		b := backupOf(t, s, false, "")
@@ -105,7 +105,7 @@ func TestBackupHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(1)
 		s := &shelf{
-			objects: []store.Object{{Name: "a.db", Size: 2080, Time: time.Now(), Version: "1"}},
+			objects: []store.Object{{Name: "a.db", Size: 2080, Time: time.Now(), Version: "1", Whole: true}},
 			open: func(ctx context.Context) (io.ReadCloser, error) {
 				<-ctx.Done()
 				return nil, ctx.Err()

@@ -77,6 +77,9 @@ func (f *fakeAPI) HashKV(ctx context.Context, revision int64) (etcd.KVHash, erro
 	defer f.mu.Unlock()
 	h := f.hash
 	h.MemberID, h.ClusterID = f.status.MemberID, f.status.ClusterID
+	if f.behind != 0 {
+		h.MemberID = f.behind
+	}
 	if h.HashRevision == 0 {
 		h.HashRevision = revision
 	}

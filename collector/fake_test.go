@@ -46,6 +46,7 @@ type fakeAPI struct {
 	keys      []string    // that Range knows
 	denied    string      // the prefix that Range refuses
 	hash      etcd.KVHash // its ids are filled in
+	behind    uint64      // the member that answers HashKV, where it is another
 	compacted int64       // reads below fail so, and reads above the revision otherwise
 
 	fail map[string]error

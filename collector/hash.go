@@ -73,7 +73,7 @@ func newHash(d Deps) Collector {
 		subject: newSubject("hash", "Whether the voters hold the same data (Maintenance.HashKV at the compacted revision, one voter after another, at least 30 s after a compaction, in the background; etcd 3.5.5 and later; with etcd's auth on the user needs the role root).", hashMetrics),
 		targets: &targets{scanner: d.Scanner},
 	}
-	h.job = job{background: d.Background, run: h.run, idle: hashIdle}
+	h.job = job{background: d.Background, log: d.Log, run: h.run, idle: hashIdle}
 	return h
 }
 
@@ -190,7 +190,9 @@ func (h *hash) askVoters(ctx context.Context, targets []target) (asked bool, err
 		switch {
 		case err == nil && answer.ClusterID == h.state.clusterID:
 			h.state.answers[answer.MemberID] = answer
-			continue
+			if answer.MemberID == t.status.MemberID {
+				continue
+			} // several members behind one URL: it is not known whom the next question meets
 		case errors.Is(err, etcd.ErrCompacted): // by the next compaction, or before 3.5.5, which has no such hash
 		case refusedItself(err): // a member that does not answer is no error: endpoint_up tells it
 			errs = append(errs, fmt.Errorf("%s: %w", t.url, err))

@@ -119,3 +119,18 @@ func TestHashDenied(t *testing.T) {
 		}
 	})
 }
+
+// TestHashBehindOneURL: several members behind one URL answer in turn; they are not
+// asked without a pause for it.
+func TestHashBehindOneURL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, h := hashWorld(t)
+		w.fakes[1].behind = 0xff
+		w.must(t, h)
+		time.Sleep(hashSettle + 5*time.Minute)
+		synctest.Wait()
+		if n := w.fakes[1].asked(qHashKV); n != 1 {
+			t.Errorf("asked %d times in 5 minutes, want once", n)
+		}
+	})
+}

@@ -4,6 +4,7 @@ package collector
 
 import (
 	"context"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -87,5 +88,47 @@ func TestJobEnds(t *testing.T) {
 		if begun.Load() != 1 || ended.Load() != 1 {
 			t.Errorf("%d runs began, %d ended, want one", begun.Load(), ended.Load())
 		}
+	})
+}
+
+// TestJobPanics: a run that panics costs that run alone.
+func TestJobPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, runs := counted(t, forever)
+		quiet := j.run
+		var panicked atomic.Bool
+		j.log = slog.New(slog.DiscardHandler)
+		j.run = func(ctx context.Context) time.Duration {
+			if panicked.CompareAndSwap(false, true) {
+				panic("odd bytes")
+			}
+			return quiet(ctx)
+		}
+		j.ask()
+		wantRuns(t, runs, 0)
+		time.Sleep(afterPanic + time.Second)
+		wantRuns(t, runs, 1)
+	})
+}
+
+// TestJobOnce: each question is one run, and one that comes in the middle of a run is
+// not lost.
+func TestJobOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, runs := counted(t, 0)
+		j.run = func(context.Context) time.Duration {
+			runs.Add(1)
+			time.Sleep(time.Minute)
+			return 0
+		}
+		j.ask()
+		time.Sleep(30 * time.Second)
+		j.ask()
+		j.ask()
+		time.Sleep(time.Hour)
+		wantRuns(t, runs, 2)
+		j.ask()
+		wantRuns(t, runs, 3)
+		time.Sleep(time.Hour)
 	})
 }

@@ -60,7 +60,7 @@ func newKeyspace(d Deps) Collector {
 	turn := make(chan struct{}, 1)
 	for _, o := range d.Keyspaces {
 		c := &count{options: o, counter: keyspace.New(o.Options), targets: k.targets, turn: turn, log: d.Log}
-		c.job = job{background: d.Background, run: c.run, idle: idleScans * o.Interval}
+		c.job = job{background: d.Background, log: d.Log, run: c.run, idle: idleScans * o.Interval}
 		k.counts = append(k.counts, c)
 	}
 	return k

@@ -172,3 +172,18 @@ func TestKeyspaceNobodyAnswers(t *testing.T) {
 		got.want(t, series{`keyspace_scan_success{prefix="/registry/"}`: 0, `keyspace_keys{prefix="/registry/"}`: math.NaN()})
 	})
 }
+
+// TestKeyspaceAsksNobodyWhoLags: its counts would be those of another day.
+func TestKeyspaceAsksNobodyWhoLags(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, k := keyspaceWorld(t)
+		for _, f := range w.fakes {
+			f.status.Revision = 50_000
+		}
+		w.fakes[1].status.Revision = 100
+		afterScan(t, w, k)
+		if w.fakes[1].asked(qRange) > 0 || w.fakes[2].asked(qRange) == 0 {
+			t.Error("a member that lags was asked, while another follows")
+		}
+	})
+}

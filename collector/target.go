@@ -48,14 +48,24 @@ func (t *targets) learn(ctx context.Context, view *etcd.View) {
 	}
 }
 
+// lag is by how many revisions a member may be behind the furthest one and still be
+// asked before the leader: Status comes from each at another instant.
+const lag = 1000
+
 // inOrder gives the endpoints to ask, the best first: a voter that follows, then
-// learners, and the leader last, which has the most to do.
+// learners, then the leader, which has the most to do, and last who lags behind.
 func (t *targets) inOrder() []target {
 	t.mu.Lock()
 	ordered := slices.Clone(t.seen)
 	t.mu.Unlock()
+	var head int64
+	for _, s := range ordered {
+		head = max(head, s.status.Revision)
+	}
 	rank := func(s seen) int {
 		switch {
+		case head-s.status.Revision > lag: // it would tell of yesterday
+			return 3
 		case s.leads():
 			return 2
 		case s.status.Learner:

@@ -50,6 +50,7 @@ func (c *Cluster) discover(list MemberList, named map[string]uint64) {
 		if !slices.Contains(found, gone) {
 			c.clients[gone].Close()
 			delete(c.clients, gone)
+			c.scanners.forget(gone)
 		}
 	}
 	c.discovered = found
@@ -78,6 +79,7 @@ func (c *Cluster) acceptLocked(advertised string, local bool) (string, error) {
 	}
 	if old != nil {
 		old.Close()
+		c.scanners.forget(accepted)
 	}
 	client.local = local
 	c.clients[accepted] = client

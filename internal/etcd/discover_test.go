@@ -145,6 +145,7 @@ func TestDiscoverTakesOverAndLetsGo(t *testing.T) {
 	if c.Client("http://10.0.0.2:2379") != kept {
 		t.Error("the client of an endpoint that stayed was made anew")
 	}
+	scanner := c.Scanner("http://10.0.0.2:2379")
 	c.memory.goesDown("http://10.0.0.2:2379", ReasonOther)
 	c.memory.keepName("http://10.0.0.2:2379", 1)
 	c.discover(list("http://10.0.0.4:2379"), nil)
@@ -156,6 +157,9 @@ func TestDiscoverTakesOverAndLetsGo(t *testing.T) {
 	}
 	if _, err := kept.Status(t.Context()); !errors.Is(err, errClosed) {
 		t.Errorf("a client that is gone answers %v", err)
+	}
+	if _, err := scanner.Status(t.Context()); !errors.Is(err, errClosed) || c.Scanner("http://10.0.0.2:2379") != nil {
+		t.Errorf("the scanner of an endpoint that is gone answers %v", err)
 	}
 	if n := strings.Count(log.String(), "is not used"); n != 2 {
 		t.Errorf("%d refusals are logged, want each of 2 once:\n%s", n, &log)

@@ -116,40 +116,42 @@ type Scanner struct {
 
 // scanners are those of a cluster, by URL, made at first use.
 type scanners struct {
-	mu  sync.Mutex
-	all map[string]*Scanner
+	mu     sync.Mutex
+	all    map[string]*Scanner
+	closed bool
 }
 
 // Scanner gives the endpoint's connection for background work; nil where the
 // endpoint is not known any more. It stays the same as long as the endpoint does.
 func (c *Cluster) Scanner(endpoint string) *Scanner {
-	c.mu.Lock()
-	client := c.clients[endpoint]
-	closed := c.closed
-	c.mu.Unlock()
+	client := c.Client(endpoint)
 	c.scanners.mu.Lock()
 	defer c.scanners.mu.Unlock()
 	made := c.scanners.all[endpoint]
-	if client == nil || closed {
-		if made != nil {
-			made.client.Close()
-			delete(c.scanners.all, endpoint)
-		}
+	if client == nil || c.scanners.closed {
 		return nil
 	}
-	if made == nil || made.client.url.String() != client.url.String() || made.client.local != client.local {
-		if made != nil {
-			made.client.Close()
-		}
+	if made == nil {
 		made = &Scanner{client: client.twin(), memory: c.memory}
 		c.scanners.all[endpoint] = made
 	}
 	return made
 }
 
+// forget closes the connection to an endpoint that is gone, or is another now.
+func (s *scanners) forget(endpoint string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if made := s.all[endpoint]; made != nil {
+		made.client.Close()
+		delete(s.all, endpoint)
+	}
+}
+
 func (s *scanners) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.closed = true
 	for _, one := range s.all {
 		one.client.Close()
 	}
@@ -228,7 +230,7 @@ func (s *Scanner) HashKV(ctx context.Context, revision int64) (KVHash, error) {
 
 // Watch asks Watch.Watch.
 func (s *Scanner) Watch(ctx context.Context, span Span, revision int64, f func(WatchBatch) error) error {
-	begun := time.Now()
+	begun, asked := time.Now(), ctx
 	ctx, cancel := context.WithCancel(ctx) // ends the stream, however f ends
 	defer cancel()
 	stream, err := call(ctx, s.client, "Watch", func(conn *grpc.ClientConn) (pb.Watch_WatchClient, error) {
@@ -239,8 +241,11 @@ func (s *Scanner) Watch(ctx context.Context, span Span, revision int64, f func(W
 	}
 	for {
 		r, err := stream.Recv()
-		if err != nil {
-			return s.count(begun, wrap("Watch", cause(ctx, err)))
+		switch {
+		case asked.Err() != nil: // that is how a watch is meant to end
+			return wrap("Watch", asked.Err())
+		case err != nil:
+			return s.count(begun, wrap("Watch", err))
 		}
 		if r.GetCanceled() {
 			return s.count(begun, wrap("Watch", refusal(r)))

@@ -93,7 +93,7 @@ func (h hints) thin(most int) [][]byte {
 // member reads all that lies in between, and much of it twice, so no further; and no
 // further where it showed nothing, since it may only be slow.
 func (s *scan) hints(head int64) hints {
-	if head <= 1 || s.c.excluded() {
+	if head <= 1 || s.c.excluded() || s.c.above() { // a watch always brings values
 		return hints{}
 	}
 	all := s.recent(head, firstDepth)

@@ -31,12 +31,13 @@ type fake struct {
 	status    int
 	watches   int
 	valueRead map[string]bool
-	onRange   func(f *fake) // before each request, unlocked
+	watched   map[string]bool // keys whose values a watch brought
+	onRange   func(f *fake)   // before each request, unlocked
 	fail      func(n int) error
 }
 
 func newFake(keys ...string) *fake {
-	f := &fake{keys: slices.Clone(keys), history: slices.Clone(keys), valueRead: map[string]bool{}}
+	f := &fake{keys: slices.Clone(keys), history: slices.Clone(keys), valueRead: map[string]bool{}, watched: map[string]bool{}}
 	slices.Sort(f.keys)
 	f.keys = slices.Compact(f.keys)
 	return f
@@ -138,6 +139,7 @@ func (f *fake) Watch(_ context.Context, s etcd.Span, revision int64, hand func(e
 		if key < string(s.From) || string(s.To) != "\x00" && key >= string(s.To) {
 			continue
 		}
+		f.watched[key] = true
 		batch.Keys = append(batch.Keys, etcd.KeyValue{Key: []byte(key), Value: make([]byte, f.size(key)), ModRevision: int64(i/f.step()) + 2, Created: true})
 		batch.Bytes += len(key) + f.size(key)
 	}

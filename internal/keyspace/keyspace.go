@@ -33,8 +33,8 @@ type Options struct {
 	// SampleBytes has a few thousand values read in a scan, to estimate the bytes
 	// of each named group.
 	SampleBytes bool
-	// SampleExclude names path segments whose values are never asked for: groups
-	// of this prefix, and the prefix as a whole where one of its segments is named.
+	// SampleExclude names path segments whose values are never asked for, wherever
+	// in a key they stand.
 	SampleExclude []string
 }
 
@@ -107,7 +107,18 @@ func (c *Counter) Scan(ctx context.Context, api etcd.ScanAPI) (Result, error) {
 }
 
 // excluded says whether the prefix lies inside a segment that must not be sampled.
-func (c *Counter) excluded() bool {
-	segments := strings.Split(c.prefix, "/")
+func (c *Counter) excluded() bool { return c.hidden([]byte(c.prefix)) }
+
+// hidden says whether a key lies inside such a segment.
+func (c *Counter) hidden(key []byte) bool {
+	segments := strings.Split(string(key), "/")
 	return slices.ContainsFunc(segments[:len(segments)-1], func(s string) bool { return c.exclude[s] })
+}
+
+// above says whether the prefix holds all of Kubernetes' resources, or some by the
+// beginnings of their names, so that they are no groups of its own.
+func (c *Counter) above() bool {
+	const root = "/registry/"
+	rest, below := strings.CutPrefix(c.prefix, root)
+	return strings.HasPrefix(root, c.prefix) && c.prefix != root || below && rest != "" && !strings.Contains(rest, "/")
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/etcdops/etcdops/internal/etcd"
 )
@@ -186,14 +187,21 @@ func cutAt(key []byte, bits int) []byte {
 	return past(edge)
 }
 
-// page reads the values of some keys of a narrow span. Values that are too large
-// for one answer are asked for one by one, and then left out.
+// page reads the values of some keys of a narrow span. Their names are looked at
+// first: below a group there may be more that must not be read. Values that are too
+// large for one answer are asked for one by one, and then left out.
 func (p *sampler) page(s span, got *sums) error {
 	for {
-		var answer etcd.RangeAnswer
-		answer, err := p.put(etcd.RangeQuestion{Span: s.question(), Limit: p.limit}, s)
-		var e *etcd.Error
-		if errors.As(err, &e) && e.Code == "ResourceExhausted" {
+		names, err := p.put(etcd.RangeQuestion{Span: s.question(), Limit: p.limit, KeysOnly: true}, s)
+		if err != nil || len(names.Keys) == 0 {
+			return err
+		}
+		if slices.ContainsFunc(names.Keys, func(kv etcd.KeyValue) bool { return p.c.hidden(kv.Key) }) {
+			return nil
+		}
+		part := span{names.Keys[0].Key, after(names.Keys[len(names.Keys)-1].Key)}
+		answer, err := p.put(etcd.RangeQuestion{Span: part.question(), Limit: p.limit}, part)
+		if e, ok := errors.AsType[*etcd.Error](err); ok && e.Code == "ResourceExhausted" {
 			if p.limit == 1 {
 				return nil
 			}

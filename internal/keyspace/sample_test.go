@@ -86,6 +86,26 @@ func TestSampleLeavesOutAPrefixInsideWhatIsExcluded(t *testing.T) {
 	}
 }
 
+// A prefix above the excluded segment has other groups, and still no value below that
+// segment is read or watched.
+func TestSampleAboveWhatIsExcluded(t *testing.T) {
+	for _, prefix := range []string{"", "/", "/reg", "/registry", "/registry/", "/registry/s"} {
+		f, _ := mixed(20_000)
+		f.inUse = 1 << 30
+		r := scanned(t, New(Options{Prefix: prefix, MaxGroups: 10, SampleBytes: true, SampleExclude: []string{"secrets"}}), f)
+		if r.Keys == 0 {
+			t.Errorf("%q: nothing was counted", prefix)
+		}
+		for _, seen := range []map[string]bool{f.valueRead, f.watched} {
+			for key := range seen {
+				if strings.Contains(key, "/secrets/") {
+					t.Fatalf("%q: the value of %s was asked for", prefix, key)
+				}
+			}
+		}
+	}
+}
+
 // limited refuses answers with many values, as a client with a bound on size does.
 type limited struct{ *fake }
 

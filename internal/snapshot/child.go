@@ -106,6 +106,8 @@ func failure(err error) answer {
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
 		return answer{Failure: "another program holds a lock on it"}
+	case errors.Is(err, syscall.EBADF): // bbolt makes a new database of an empty file, and may not write
+		return answer{Reason: ReasonDamaged, Text: "it was emptied while it was read"}
 	case errors.As(err, &system):
 		return answer{Failure: err.Error()}
 	case errors.Is(err, errNoKeySpace):

@@ -119,8 +119,14 @@ func TestChildIsConfinedAndGoesWithTheContext(t *testing.T) {
 	if left := walkers(os.Getpid()); slices.Contains(left, pid) {
 		t.Errorf("the child %s is left", pid)
 	}
-	// Its lock went with it: somebody else may lock the file for writing.
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	// Its lock went with it, though we have the file open still: somebody else may lock
+	// it for writing.
+	other, err := os.Open(file.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := syscall.Flock(int(other.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		t.Errorf("the file is still locked: %v", err)
 	}
 }

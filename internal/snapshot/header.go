@@ -117,8 +117,6 @@ func (h header) judgeSize(size int64) *Problem {
 		return &Problem{Reason: ReasonNoChecksum, Err: errors.New("it does not end in a sha256: a copy of a member's database file, or cut off right before its end; nothing shows that it is whole, take a snapshot with `etcdctl snapshot save`")}
 	case !Complete(size):
 		return &Problem{Reason: ReasonTruncated, Err: fmt.Errorf("no whole snapshot has %d bytes: it was cut off or is still being written, copy it again or take a new snapshot", size)}
-	case h.size > size-trailerSize:
-		return &Problem{Reason: ReasonTruncated, Err: fmt.Errorf("its header tells of %d bytes besides the sha256 and %d are there: it was cut off, copy it again or take a new snapshot", h.size, size-trailerSize)}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/fnv"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +78,23 @@ func (p *pages) leaf(id int, flags uint32, name string, value []byte) []byte {
 	binary.LittleEndian.PutUint32(element[12:], uint32(len(value)))
 	copy(element[16+copy(element[16:], name):], value)
 	return element
+}
+
+func TestReadHeaderBelievesTheLaterSoundMetaPage(t *testing.T) {
+	p := newPages(8)
+	p.meta(0, pageSize, 2, 100) // of transaction 0
+	p.meta(1, pageSize, 2, 50)  // of transaction 1
+	if h := readHeader(p.bytes); !h.found || h.size != 50*pageSize {
+		t.Errorf("both sound: %+v", h)
+	}
+	p.page(1)[pageHeader+metaSum]++
+	if h := readHeader(p.bytes); !h.found || h.size != 100*pageSize {
+		t.Errorf("the later one damaged: %+v", h)
+	}
+	p.meta(0, 1<<31, 2, 1<<62) // more bytes than there can be
+	if h := readHeader(p.bytes); h.size != math.MaxInt64 {
+		t.Errorf("too large: %+v", h)
+	}
 }
 
 // endless is a tree without a record that takes years to walk.

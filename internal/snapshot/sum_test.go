@@ -10,8 +10,10 @@ import (
 	"io"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
+	"time"
 )
 
 func reasonOf(p *Problem) string {
@@ -181,6 +183,43 @@ func TestSumEndsWithItsContext(t *testing.T) {
 	}
 	if reader.reads > 11 {
 		t.Errorf("read %d times, the context ended at the tenth", reader.reads)
+	}
+}
+
+// slowReader gives noise, then hangs in a read until it is let go.
+type slowReader struct {
+	reads          int
+	entered, letGo chan struct{}
+	reading        atomic.Bool
+}
+
+func (s *slowReader) Read(p []byte) (int, error) {
+	s.reading.Store(true)
+	defer s.reading.Store(false)
+	if s.reads++; s.reads == 2 {
+		close(s.entered)
+		<-s.letGo
+	}
+	return copy(p, bytes.Repeat([]byte("noise"), len(p)/5+1)), nil
+}
+
+// The caller closes the reader when Sum has returned.
+func TestSumLeavesNoReadBehind(t *testing.T) {
+	reader := &slowReader{entered: make(chan struct{}), letGo: make(chan struct{})}
+	returned := make(chan bool, 1)
+	go func() {
+		_, err := Sum(t.Context(), reader)
+		returned <- err == nil && !reader.reading.Load()
+	}()
+	<-reader.entered
+	select {
+	case <-returned:
+		t.Error("Sum returned in the middle of a read")
+	case <-time.After(100 * time.Millisecond):
+	}
+	close(reader.letGo)
+	if !<-returned {
+		t.Error("Sum failed, or a read was left behind")
 	}
 }
 

@@ -131,6 +131,18 @@ func TestWalkFindsWhatEtcdCannotRead(t *testing.T) {
 	}
 }
 
+// Emptied between Sum and Walk: bbolt would make a new database of it.
+func TestWalkOfAnEmptyFile(t *testing.T) {
+	file := openFile(t, nil)
+	c, err := Walk(t.Context(), file, Limits{})
+	if err != nil || reasonOf(c.Problem) != ReasonDamaged || !strings.Contains(c.Problem.Error(), "emptied") {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	if info, err := file.Stat(); err != nil || info.Size() != 0 {
+		t.Errorf("the file was written: %v, %v", info, err)
+	}
+}
+
 func TestWalkNeedsARegularFile(t *testing.T) {
 	dir, err := os.Open(t.TempDir())
 	if err != nil {

@@ -121,7 +121,7 @@ func (o *objects) names(ctx context.Context, b objstore.BucketReader) ([]Object,
 			return nil
 		}
 		modified, _ := a.LastModified()
-		entry := Object{Name: name, Size: -1, Version: timeVersion(modified, -1)}
+		entry := Object{Name: name, Size: -1, Whole: true, Version: timeVersion(modified, -1)}
 		o.rules.date(&entry, modified)
 		found.add(entry)
 		return nil
@@ -148,7 +148,7 @@ func (o *objects) ask(ctx context.Context, b objstore.BucketReader, list []Objec
 	kept, asked := list[:0], 0
 	for _, entry := range list {
 		a, ok := o.known[entry.Name]
-		ok = ok && a.listed.Equal(entry.modified)
+		ok = ok && a.listed.Equal(entry.Changed)
 		if asked < askedAfter && entry.Problem == nil {
 			asked++
 			if !ok || a.asked.Sub(a.listed) < settled {
@@ -168,7 +168,7 @@ func (o *objects) ask(ctx context.Context, b objstore.BucketReader, list []Objec
 		}
 		if ok {
 			known[entry.Name] = a
-			entry.Size, entry.Version = a.size, a.version(entry.modified)
+			entry.Size, entry.Version = a.size, a.version(entry.Changed)
 		}
 		kept = append(kept, entry)
 	}
@@ -182,7 +182,7 @@ func (o *objects) attributes(ctx context.Context, b objstore.BucketReader, entry
 	if err != nil {
 		return attributes{}, err
 	}
-	a := attributes{listed: entry.modified, asked: o.rules.now(), size: got.Size}
+	a := attributes{listed: entry.Changed, asked: o.rules.now(), size: got.Size}
 	if o.etags {
 		a.etag = note.get()
 	}

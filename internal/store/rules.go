@@ -59,7 +59,7 @@ func newRules(cfg Config) (rules, error) {
 // date gives an object its time and what is wrong with it. A file whose name holds
 // no time keeps the time of its last change, so that it has a place in the order.
 func (r rules) date(o *Object, modified time.Time) {
-	o.Time, o.modified = modified, modified
+	o.Time, o.Changed = modified, modified
 	if r.layout != nil {
 		t, ok := r.layout.find(path.Base(o.Name))
 		switch {

@@ -38,7 +38,8 @@ type Object struct {
 	Version string    // changes whenever the content may have: modification time and inode, or etag
 	Problem *Problem  // why it is no candidate; nil: it may be a snapshot
 
-	modified time.Time // of the last change, whatever Time is taken from
+	Changed time.Time // when it was changed last, whatever Time is taken from
+	Whole   bool      // it appeared as a whole, as in an object store: it is not being written
 }
 
 // Config says where snapshots live: Path or ObjStore, never both.

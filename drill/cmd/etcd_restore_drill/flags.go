@@ -119,7 +119,7 @@ func (f *flags) plan(b config.Backup, log *slog.Logger) (plan, error) {
 		return plan{}, fmt.Errorf("backup store %s: %w", b.Name, err)
 	}
 	return plan{resultFile: f.resultFile, options: drill.Options{
-		Store: opened, Name: b.Name, Atomic: b.ObjStore != nil || f.snapshot != "",
+		Store: opened, Name: b.Name, Atomic: f.snapshot != "",
 		Directory: f.directory, Timeout: f.bound, Log: log,
 	}}, nil
 }

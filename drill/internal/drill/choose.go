@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/coreos/go-semver/semver"
 	"go.etcd.io/etcd/api/v3/version"
@@ -44,6 +45,8 @@ func (d *drill) choose(ctx context.Context) (*judge.File, error) {
 // are to blame, and none where they could not be judged.
 func (d *drill) noneSound(r judge.Report) error {
 	switch {
+	case slices.ContainsFunc(r.Problems, unreadable):
+		return fmt.Errorf("cannot judge all snapshots in the store: %w", &r.Problems[slices.IndexFunc(r.Problems, unreadable)])
 	case r.Files == 0 && len(r.Problems) > 0:
 		return failed("there is no snapshot in the store, but: %w", &r.Problems[0])
 	case r.Files == 0:
@@ -66,6 +69,8 @@ func (d *drill) noneSound(r judge.Report) error {
 	}
 	return failed("no sound snapshot in the store: %w", v.Problem)
 }
+
+func unreadable(p store.Problem) bool { return p.Reason == store.ReasonUnreadable }
 
 const (
 	copies  = 3         // of the snapshot: the one taken, the restored one, and what may come

@@ -23,7 +23,7 @@ import (
 type Options struct {
 	Store     store.Store
 	Name      string // of the store
-	Atomic    bool   // what is in the store is whole: an object store, or one file that a person names
+	Atomic    bool   // nothing in the store is being written: one file that a person names
 	Directory string // where the working directory is made
 	Timeout   time.Duration
 	Log       *slog.Logger

@@ -148,7 +148,7 @@ func removeLeftOver(root *os.Root, name string) (bool, error) {
 	if err != nil {
 		return false, gone(err)
 	}
-	if info.Mode() != fs.ModeDir|0o700 || !ours(info) {
+	if !info.IsDir() || info.Mode().Perm() != 0o700 || !ours(info) { // below a setgid directory it has that bit as well
 		return false, nil
 	}
 	within, err := root.OpenRoot(name)

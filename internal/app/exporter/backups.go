@@ -46,7 +46,7 @@ func backups(c config.Cluster, log *slog.Logger) ([]collector.Backup, stores, er
 		all = append(all, collector.Backup{
 			Name: b.Name, Interval: b.Interval, CheckInterval: b.CheckInterval, DrillFile: b.DrillResultFile,
 			Judge: judge.New(judge.Options{
-				Store: one, Atomic: b.ObjStore != nil, Verify: b.Verify,
+				Store: one, Verify: b.Verify,
 				Inspector: judge.Inspector{Scratch: b.ScratchDirectory}, Log: log,
 			}),
 		})

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -59,7 +60,7 @@ func (f *fleet) apply(life context.Context, v *config.Validated) error {
 		one, err := f.make(life, c)
 		if err != nil {
 			for _, m := range made {
-				m.close()
+				f.closing.Go(m.close)
 			}
 			return err
 		}
@@ -166,11 +167,22 @@ func (f *fleet) names() []string {
 	return names
 }
 
+// close ends what runs, for as long as that may take: a read from a dead file system
+// never returns, and must not keep the program.
 func (f *fleet) close() {
 	for _, c := range f.all() {
-		c.close()
+		f.closing.Go(c.close)
 	}
-	f.closing.Wait()
+	ended := make(chan struct{})
+	go func() {
+		f.closing.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(shutdownTime):
+		f.log.Warn("something in the background does not end, and is left behind")
+	}
 }
 
 func (c *cluster) close() {

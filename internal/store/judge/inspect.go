@@ -17,6 +17,10 @@ import (
 	"github.com/etcdops/etcdops/internal/store"
 )
 
+// ReasonWalk says that a snapshot whose sha is right could not be looked into: no
+// child could be started, or another program holds a lock on the file.
+const ReasonWalk = "walk_failed"
+
 // MaxSize is how much a snapshot may decompress to, in bytes.
 const MaxSize = 20 << 30
 
@@ -46,8 +50,8 @@ type Inspector struct {
 // store failed, or the file changed meanwhile.
 func (i Inspector) Inspect(ctx context.Context, s store.Store, o store.Object) (Verdict, error) {
 	v, err := i.read(ctx, s, o)
-	if problem, ok := errors.AsType[*store.Problem](err); ok {
-		v.Problem, err = problem, nil
+	if problem, ok := errors.AsType[*store.Problem](err); ok && problem.Reason != store.ReasonUnreadable {
+		v.Problem, err = problem, nil // what cannot be read now may be readable later
 	}
 	if err == nil && v.Problem != nil && o.Problem == nil { // a file that is still being written has every fault
 		err = unchanged(ctx, s, o)
@@ -76,13 +80,14 @@ func (i Inspector) read(ctx context.Context, s store.Store, o store.Object) (Ver
 	}
 	reading, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	watched := watch(i.Progress, cancel)
+	defer watched.timer.Stop()
 	raw, err := s.Open(reading, o)
 	if err != nil {
-		return Verdict{}, err
+		return Verdict{}, because(reading, err)
 	}
 	defer raw.Close()
-	watched := watch(raw, i.Progress, cancel)
-	defer watched.timer.Stop()
+	watched.Reader = raw
 	content, kind, err := store.Decompress(o.Name, watched, MaxSize)
 	if err != nil {
 		return Verdict{}, because(reading, err)
@@ -143,6 +148,9 @@ func (i Inspector) walk(ctx context.Context, v Verdict, file *os.File) (Verdict,
 	}
 	contents, err := look(ctx, file, i.Limits)
 	if err != nil {
+		if ctx.Err() == nil { // the sha is right all the same
+			v.Unwalked, err = &store.Problem{Reason: ReasonWalk, Err: err}, nil
+		}
 		return v, err
 	}
 	switch p := (*store.Problem)(contents.Problem); {

@@ -4,6 +4,7 @@ package judge
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -20,14 +21,18 @@ const (
 	settle = time.Minute
 	// lookBack bounds how many files are read to find a sound one.
 	lookBack = 10
+	// listTime is what a store gets to list what it holds.
+	listTime = time.Minute
 	// retry is the least time between two tries to read a file that could not be.
 	retry = 5 * time.Minute
 )
 
+var errSlowList = fmt.Errorf("no list within %s", listTime)
+
 // Options describe one store.
 type Options struct {
 	Store     store.Store
-	Atomic    bool // objects appear whole: an object store
+	Atomic    bool // nothing in it is being written, whatever it looks like: one file that a person names
 	Verify    bool // read the files; else only list them
 	Inspector Inspector
 	Log       *slog.Logger
@@ -88,7 +93,9 @@ func (j *Judge) Report() Report {
 
 // Check lists the store.
 func (j *Judge) Check(ctx context.Context) error {
-	objects, err := j.options.Store.List(ctx)
+	listing, cancel := context.WithTimeoutCause(ctx, listTime, errSlowList)
+	defer cancel()
+	objects, err := j.options.Store.List(listing)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -130,10 +137,10 @@ func (j *Judge) Check(ctx context.Context) error {
 
 // isSettled says whether a file is no longer being written.
 func (j *Judge) isSettled(o store.Object, s sighting, now time.Time) bool {
-	if j.options.Atomic || snapshot.Complete(o.Size) {
+	if o.Whole || j.options.Atomic || snapshot.Complete(o.Size) {
 		return true
 	}
-	return now.Sub(s.since) >= settle && now.Sub(o.Time) >= settle
+	return now.Sub(s.since) >= settle && now.Sub(o.Changed) >= settle
 }
 
 // Next reads one file that is worth it and not judged yet: the newest, and where

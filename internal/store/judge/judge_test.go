@@ -9,11 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/etcdops/etcdops/internal/snapshot"
@@ -243,4 +245,79 @@ func TestChangesMeanwhile(t *testing.T) {
 	if len(r.Problems) != 1 || r.Problems[0].Reason != store.ReasonUnreadable {
 		t.Errorf("problems %v", r.Problems)
 	}
+}
+
+// failing is a store that fails in its own way.
+type failing struct {
+	store.Store
+	list func(ctx context.Context) error
+	open func() error
+}
+
+func (f failing) List(ctx context.Context) ([]store.Object, error) {
+	if f.list != nil {
+		return nil, f.list(ctx)
+	}
+	return f.Store.List(ctx)
+}
+
+func (f failing) Open(ctx context.Context, o store.Object) (io.ReadCloser, error) {
+	if f.open != nil {
+		if err := f.open(); err != nil {
+			return nil, err
+		}
+	}
+	return f.Store.Open(ctx, o)
+}
+
+// TestPassingFailure: a file that cannot be read for a while is no unsound one, and is
+// read again later.
+func TestPassingFailure(t *testing.T) {
+	p := newPlace(t, "")
+	p.write("a.db", aSnapshot(t, 5), time.Hour)
+	denied := true
+	p.judge.options.Store = failing{Store: p.judge.options.Store, open: func() error {
+		if denied {
+			return &store.Problem{Reason: store.ReasonUnreadable, Err: errors.New("expired credentials")}
+		}
+		return nil
+	}}
+	r := p.look()
+	if r.Newest == nil || r.Newest.Verdict != nil || len(r.Problems) != 1 || r.Problems[0].Reason != store.ReasonUnreadable {
+		t.Errorf("newest %+v, problems %v", r.Newest, r.Problems)
+	}
+	denied = false
+	p.now = p.now.Add(retry + time.Second)
+	p.wantNewest(p.look(), "a.db", true)
+}
+
+// TestNoChild: where no walk can be made the sha decides, and the file is not read
+// again and again.
+func TestNoChild(t *testing.T) {
+	p := newPlace(t, "")
+	p.judge.options.Inspector.look = func(context.Context, *os.File, snapshot.Limits) (snapshot.Contents, error) {
+		return snapshot.Contents{}, errors.New("fork: resource temporarily unavailable")
+	}
+	p.write("a.db", aSnapshot(t, 5), time.Hour)
+	r := p.look()
+	p.wantNewest(r, "a.db", true)
+	if len(r.Problems) != 1 || r.Problems[0].Reason != ReasonWalk {
+		t.Errorf("problems %v", r.Problems)
+	}
+}
+
+// TestListHangs: a store that gives no list in time is down.
+func TestListHangs(t *testing.T) {
+	p := newPlace(t, "")
+	files := p.judge.options.Store
+	synctest.Test(t, func(t *testing.T) {
+		j := New(Options{Log: slog.New(slog.DiscardHandler), Store: failing{Store: files, list: func(ctx context.Context) error {
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}}})
+		begun := time.Now()
+		if err := j.Check(t.Context()); !errors.Is(err, errSlowList) || j.Report().Err == nil || time.Since(begun) != listTime {
+			t.Errorf("%v after %s, report %v", err, time.Since(begun), j.Report().Err)
+		}
+	})
 }

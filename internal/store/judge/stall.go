@@ -21,8 +21,8 @@ type watched struct {
 	read     int64
 }
 
-func watch(r io.Reader, progress func(int64), cancel context.CancelCauseFunc) *watched {
-	return &watched{Reader: r, progress: progress, timer: time.AfterFunc(stallTime, func() {
+func watch(progress func(int64), cancel context.CancelCauseFunc) *watched {
+	return &watched{progress: progress, timer: time.AfterFunc(stallTime, func() {
 		cancel(fmt.Errorf("nothing came for %s", stallTime))
 	})}
 }
