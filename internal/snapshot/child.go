@@ -79,15 +79,20 @@ func look() (a answer) {
 			a = answer{Reason: ReasonDamaged, Text: firstLine(fmt.Sprint(fault))}
 		}
 	}()
+	var file *os.File
 	db, err := bolt.Open("snapshot", 0, &bolt.Options{
 		ReadOnly: true, NoStatistics: true,
 		Timeout:  noLockWait,
-		OpenFile: func(string, int, os.FileMode) (*os.File, error) { return openInherited() },
+		OpenFile: func(string, int, os.FileMode) (opened *os.File, err error) {
+			file, err = openInherited()
+			return file, err
+		},
 	})
 	if err != nil {
 		return failure(err)
 	}
 	defer db.Close()
+	unlock(file)
 	readAheadOfFaults(db)
 	err = db.View(func(tx *bolt.Tx) error {
 		var err error

@@ -87,6 +87,10 @@ func openInherited() (*os.File, error) {
 	return again, nil
 }
 
+// unlock gives back bbolt's lock as soon as the file is open: it is somebody else's,
+// and its sha was right, so nobody writes to it.
+func unlock(file *os.File) { _ = unix.Flock(int(file.Fd()), unix.LOCK_UN) }
+
 // readAheadOfFaults takes back bbolt's advice that the file is read at random, since
 // the newest records lie close together: from a cold disk each fault would bring in
 // one page only. Advice that is refused costs nothing but time.

@@ -63,6 +63,8 @@ func problemText(reason string) (text string, reading bool) {
 		return "too large once decompressed", true
 	case judge.ReasonScratch:
 		return "checksum only, no room in the scratch directory", true
+	case judge.ReasonWalk:
+		return "checksum only, its pages could not be walked", true
 	case store.ReasonNotRegular:
 		return "an entry that is no regular file", false
 	case store.ReasonLink:
