@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,14 +55,21 @@ type keyspaces struct {
 
 func newKeyspace(d Deps) Collector {
 	k := &keyspaces{
-		subject: newSubject("keyspace", "How many keys there are, by group (KV.Range, count only and serializable, at most 20,000 keys a request, on a member that does not lead, in the background).", keyspaceMetrics),
+		subject: newSubject("keyspace", "How many keys there are, by group (KV.Range, count only and serializable, about 10,000 keys a request, on a member that does not lead, in the background).", keyspaceMetrics),
 		targets: &targets{scanner: d.Scanner},
 	}
 	turn := make(chan struct{}, 1)
 	for _, o := range d.Keyspaces {
-		c := &count{options: o, counter: keyspace.New(o.Options), targets: k.targets, turn: turn, log: d.Log}
+		c := &count{options: o, counter: keyspace.New(o.Options), targets: k.targets, turn: turn, firstTry: make(chan struct{}), log: d.Log}
 		c.job = job{background: d.Background, log: d.Log, run: c.run, idle: idleScans * o.Interval}
 		k.counts = append(k.counts, c)
+	}
+	for _, c := range k.counts {
+		for _, other := range k.counts {
+			if other != c && strings.HasPrefix(other.options.Prefix, c.options.Prefix) {
+				c.below = append(c.below, other)
+			}
+		}
 	}
 	return k
 }
@@ -82,11 +90,14 @@ func (k *keyspaces) Collect(ctx context.Context, view *etcd.View) ([]prometheus.
 // count is one prefix: the job that counts it, and what it found last.
 type count struct {
 	job
-	options Keyspace
-	counter *keyspace.Counter
-	targets *targets
-	turn    chan struct{} // one scan a cluster at a time
-	log     *slog.Logger
+	options  Keyspace
+	counter  *keyspace.Counter
+	targets  *targets
+	turn     chan struct{} // one scan a cluster at a time
+	below    []*count      // whose prefixes begin with this one
+	firstTry chan struct{} // closed after the first try
+	closing  sync.Once
+	log      *slog.Logger
 
 	mu     sync.Mutex
 	tried  bool
@@ -96,14 +107,28 @@ type count struct {
 	err    error // of the newest scan
 }
 
-// run is one scan. A member that fails is left for another.
+// run is one scan. A member that fails is left for another. The first one waits for
+// those of the prefixes below, whose windows show where many keys lie.
 func (c *count) run(ctx context.Context) time.Duration {
+	defer c.closing.Do(func() { close(c.firstTry) })
+	for _, other := range c.below {
+		select {
+		case <-other.firstTry:
+		case <-ctx.Done():
+			return 0
+		}
+	}
 	select {
 	case c.turn <- struct{}{}:
 		defer func() { <-c.turn }()
 	case <-ctx.Done():
 		return 0
 	}
+	var places [][]byte
+	for _, other := range c.below {
+		places = append(places, other.counter.Edges()...)
+	}
+	c.counter.Hint(places)
 	var asked time.Duration
 	begun := time.Now()
 	errs := []error{}

@@ -32,7 +32,7 @@ func (f *flags) commands() {
 
 	t := f.app.Command(topCommand, "Who is filling my etcd? Watch all changes of one cluster for a while: writes and bytes by resource, namespace, key and event.")
 	t.Flag("cluster", "Name of the cluster in --config.file. (default: the only one)").PlaceHolder("NAME").StringVar(&f.cluster)
-	t.Flag("for", "How long to watch.").Default("30s").SetValue(duration{"for", &f.top.For})
+	t.Flag("for", "How long to watch; at most 1 GiB is received.").Default("30s").SetValue(duration{"for", &f.top.For})
 	t.Flag("prefix", "Watch keys that begin so alone. (default: all keys)").PlaceHolder("PREFIX").StringVar(&f.top.Prefix)
 	t.Flag("rows", "Rows of each table.").Default("10").IntVar(&f.top.Rows)
 	t.Flag("output", "text or json.").Default("text").SetValue(word{"output", &f.top.Output, []string{"text", "json"}})
@@ -55,7 +55,15 @@ func (f *flags) verifySnapshots(ctx context.Context, stdout, stderr io.Writer) i
 
 // showTop is the command top.
 func (f *flags) showTop(ctx context.Context, options exporter.Options, stdout, stderr io.Writer) int {
-	if file, _, ok := terminal(stdout); ok {
+	switch {
+	case f.top.For <= 0:
+		fmt.Fprintf(stderr, "etcd_exporter: --for=%s is no time to watch for, write such as 30s\n", f.top.For)
+		return 1
+	case f.top.Rows < 1:
+		fmt.Fprintf(stderr, "etcd_exporter: --rows=%d: at least 1\n", f.top.Rows)
+		return 1
+	}
+	if file, _, ok := terminal(stdout); ok && os.Getenv("TERM") != "dumb" {
 		f.top.Size = func() (columns, lines int) {
 			columns, lines, _ = term.GetSize(int(file.Fd()))
 			return columns, lines

@@ -20,7 +20,7 @@ import (
 	"github.com/etcdops/etcdops/internal/app/exporter/verify"
 )
 
-const help = `A Prometheus exporter for etcd clusters: database size, health, clock skew, membership, quorum, alarms, compaction and certificates. It only reads.
+const help = `A Prometheus exporter for etcd clusters: database size, health, clock skew, membership, quorum, alarms, compaction, certificates, keys by namespace, and the age and soundness of backups. It only reads.
 
 Without a flag it looks at http://127.0.0.1:2379; on a kubeadm control plane give --etcd.kubeadm-manifest=/etc/kubernetes/manifests/etcd.yaml. Several clusters go into --config.file.`
 

@@ -49,7 +49,7 @@ func (m *Memory) Count(err error) {
 			return
 		}
 	}
-	if e.Method == "Range" && errors.Is(err, ErrPermissionDenied) {
+	if (e.Method == "Range" || e.Method == "Watch") && errors.Is(err, ErrPermissionDenied) {
 		return
 	}
 	m.mu.Lock()

@@ -14,8 +14,12 @@ type climb struct {
 	left  bool
 }
 
+// deepestClimb bounds the levels, and with them the requests, of a climb from a
+// long key.
+const deepestClimb = 256
+
 func newClimb(key []byte, left bool) *climb {
-	c := &climb{key: key, level: len(key) - 1, left: left}
+	c := &climb{key: key, level: min(len(key), deepestClimb) - 1, left: left}
 	if c.level >= 0 {
 		c.at = int(key[c.level])
 	}

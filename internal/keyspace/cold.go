@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/etcdops/etcdops/internal/etcd"
@@ -17,12 +18,13 @@ const (
 	// protobuf fields, and the key itself.
 	leastKeyBytes = 48
 
-	hintBytes  = 2 << 20                 // of watched keys and values, each time
-	hintKeys   = 4000                    // that are enough
-	hintTime   = 1500 * time.Millisecond // that a watch may take: etcd looks every 100 ms
-	firstDepth = 64                      // revisions that the first watch goes back
-	mostDepth  = 2000                    // and the last one
-	namesMost  = 2000                    // namespaces that are listed
+	hintBytes  = 2 << 20     // of watched keys and values, each time
+	hintKeys   = 4000        // that are enough
+	hintTime   = time.Second // that a watch may take: etcd looks every 100 ms
+	firstDepth = 64          // revisions that the first watch goes back
+	mostDepth  = 2000        // and the last one
+	likeEdges  = 64          // that a group takes over from the others
+	namesMost  = 2000        // namespaces that are listed
 )
 
 // errEnough ends a watch.
@@ -53,11 +55,20 @@ func (s *scan) cold() ([]piece, error) {
 		return nil, err
 	}
 	known := hints.thin(int(status.DBInUse / leastKeyBytes / aim))
-	for i := 1; i < 4 && len(known) >= 4; i++ {
-		key := known[i*len(known)/4]
-		if group, leaf := s.c.groupOf(key); !leaf {
-			s.tails = append(s.tails, key[len(s.c.prefix)+len(group)+1:])
+	for _, place := range s.c.hinted {
+		if s.c.whole.contains(place) {
+			known = append(known, place)
 		}
+	}
+	slices.SortFunc(known, bytes.Compare)
+	known = slices.CompactFunc(known, bytes.Equal)
+	for _, key := range known {
+		if group, leaf := s.c.groupOf(key); !leaf {
+			s.alike = append(s.alike, key[len(s.c.prefix)+len(group)+1:])
+		}
+	}
+	for i := 1; i < 4 && len(s.alike) >= 4; i++ {
+		s.tails = append(s.tails, s.alike[i*len(s.alike)/4])
 	}
 	return s.byNames(s.c.whole, names, known)
 }
@@ -112,16 +123,26 @@ func (s *scan) hints(head int64) hints {
 }
 
 // recent watches from depth revisions ago up to the head, less where the history is
-// compacted. A watch always brings values, so it leaves the excluded groups out.
+// compacted: the newest revision is always there. A watch always brings values, so it
+// leaves the excluded groups out, and looks at what lies around them side by side.
 func (s *scan) recent(head, depth int64) hints {
-	var got hints
-	for _, part := range s.watchable() {
-		for back := depth; back > 0; back /= 5 {
-			err := s.watch(part, max(head-back, 1), head, &got)
-			if !errors.Is(err, etcd.ErrCompacted) {
-				break
+	parts := s.watchable()
+	found := make([]hints, len(parts))
+	var watches sync.WaitGroup
+	for i, part := range parts {
+		watches.Go(func() {
+			for back := depth; ; back /= 5 {
+				err := s.watch(part, max(head-back, 1), head, &found[i])
+				if back == 0 || !errors.Is(err, etcd.ErrCompacted) {
+					return
+				}
 			}
-		}
+		})
+	}
+	watches.Wait()
+	var got hints
+	for _, h := range found {
+		got.keys, got.sizes = append(got.keys, h.keys...), append(got.sizes, h.sizes...)
 	}
 	return got
 }
@@ -185,8 +206,11 @@ func (s *scan) names() ([][]byte, error) {
 			names = append(names, name)
 		}
 	}
-	if len(rest) == 0 && len(names) > 0 {
+	switch {
+	case len(rest) == 0 && len(names) > 0:
 		names = resources()
+	case len(rest) > 0 && len(names) == 0:
+		names = usualNamespaces()
 	}
 	slices.SortFunc(names, func(a, b []byte) int {
 		return bytes.Compare(s.c.groupSpan(a).from, s.c.groupSpan(b).from)
@@ -199,7 +223,7 @@ func (s *scan) byNames(whole span, names, hints [][]byte) ([]piece, error) {
 	inner := make([][]piece, len(names))
 	for i, name := range names {
 		var err error
-		if inner[i], err = s.region(s.c.groupSpan(name).and(whole), hints); err != nil {
+		if inner[i], err = s.group(name, s.c.groupSpan(name).and(whole), hints); err != nil {
 			return nil, err
 		}
 	}
@@ -218,6 +242,30 @@ func (s *scan) byNames(whole span, names, hints [][]byte) ([]piece, error) {
 	return append(out, last...), err
 }
 
+// group explores what lies below a name. Where no key of it is known, its keys may be
+// like those of other groups: those serve as edges, whether or not there are such keys.
+func (s *scan) group(name []byte, part span, hints [][]byte) ([]piece, error) {
+	known := slices.ContainsFunc(hints, part.contains)
+	if known || len(s.alike) == 0 {
+		return s.region(part, hints)
+	}
+	var edges [][]byte
+	for i := range min(len(s.alike), likeEdges) {
+		tail := s.alike[i*len(s.alike)/min(len(s.alike), likeEdges)]
+		edges = append(edges, slices.Concat([]byte(s.c.prefix), name, []byte("/"), tail))
+	}
+	slices.SortFunc(edges, bytes.Compare)
+	edges = slices.CompactFunc(edges, bytes.Equal)
+	middle, err := s.across(edges)
+	if err != nil {
+		return nil, err
+	}
+	if total(middle) == 0 { // no such group, or it has nothing in common with the others
+		return s.region(part, nil)
+	}
+	return s.outward(part, edges, middle)
+}
+
 // region explores a span from the hints that lie in it.
 func (s *scan) region(part span, hints [][]byte) ([]piece, error) {
 	var inside [][]byte
@@ -231,6 +279,11 @@ func (s *scan) region(part span, hints [][]byte) ([]piece, error) {
 		return pieces, err
 	}
 	return s.around(part, inside)
+}
+
+// usualNamespaces are tried where there is no list of them.
+func usualNamespaces() [][]byte {
+	return bytes.Fields([]byte(`cert-manager default ingress-nginx istio-system kube-node-lease kube-public kube-system logging monitoring`))
 }
 
 // resources are what the keys of a Kubernetes cluster begin with below /registry/.

@@ -33,7 +33,8 @@ type piece struct {
 type explorer struct {
 	*asker
 	c     *Counter
-	tails [][]byte // what follows the group in some keys that were written lately
+	alike [][]byte // what follows the group in the keys that were written lately
+	tails [][]byte // some of them
 }
 
 // unknown is what a span holds whose count is not known.
@@ -121,6 +122,25 @@ func (x *explorer) left(anchor, from []byte) ([]piece, error) {
 // around explores a span in which some keys are known, in order: from one to the
 // next, and then outward from the first and the last.
 func (x *explorer) around(s span, hints [][]byte) ([]piece, error) {
+	middle, err := x.across(hints)
+	if err != nil {
+		return nil, err
+	}
+	return x.outward(s, hints, middle)
+}
+
+func (x *explorer) outward(s span, hints [][]byte, middle []piece) ([]piece, error) {
+	first, err := x.left(hints[0], s.from)
+	if err != nil {
+		return nil, err
+	}
+	last, err := x.right(hints[len(hints)-1], s.to, unknown)
+	return slices.Concat(first, middle, last), err
+}
+
+// across explores from one known key to the next, and takes several together while
+// little lies between them.
+func (x *explorer) across(hints [][]byte) ([]piece, error) {
 	var middle []piece
 	most := 1 // hints that one question may pass
 	for i := 0; i+1 < len(hints); {
@@ -142,12 +162,7 @@ func (x *explorer) around(s span, hints [][]byte) ([]piece, error) {
 		}
 		i = j
 	}
-	first, err := x.left(hints[0], s.from)
-	if err != nil {
-		return nil, err
-	}
-	last, err := x.right(hints[len(hints)-1], s.to, unknown)
-	return slices.Concat(first, middle, last), err
+	return middle, nil
 }
 
 // between explores the span from one known key to another. Keys of two groups are

@@ -76,10 +76,10 @@ type Counter struct {
 	whole   span
 	exclude map[string]bool
 
-	windows  []window // of the last complete scan, covering the whole prefix in order
-	capped   bool     // that scan left groups unlooked at
-	total    int64    // keys it found
-	revision int64
+	windows []window // of the last complete scan, covering the whole prefix in order
+	capped  bool     // that scan left groups unlooked at
+	total   int64    // keys it found
+	hinted  [][]byte // by Hint
 }
 
 // New makes a Counter. It asks nobody.
@@ -104,6 +104,23 @@ func (c *Counter) Scan(ctx context.Context, api etcd.ScanAPI) (Result, error) {
 		return Result{Requests: s.requests, Asked: s.asked}, fmt.Errorf("count keys below %q: %w", c.prefix, err)
 	}
 	return result, nil
+}
+
+// Edges are where the last scan cut the prefix: few keys lie between two of them.
+func (c *Counter) Edges() [][]byte {
+	var all [][]byte
+	for _, w := range c.windows {
+		all = append(all, w.from)
+	}
+	return all
+}
+
+// Hint tells the first scan of places with keys around them, such as the edges of a
+// prefix below this one. Once there was a scan it changes nothing.
+func (c *Counter) Hint(places [][]byte) {
+	if c.windows == nil {
+		c.hinted = places
+	}
 }
 
 // excluded says whether the prefix lies inside a segment that must not be sampled.

@@ -45,7 +45,7 @@ func (s *scan) run() (Result, error) {
 	}
 	result.Requests, result.Asked = s.requests, s.asked
 	result.Largest, result.Revision = s.largest, s.revision
-	s.c.windows, s.c.capped, s.c.total, s.c.revision = windows, s.capped, result.Keys, s.revision
+	s.c.windows, s.c.capped, s.c.total, s.c.hinted = windows, s.capped, result.Keys, nil
 	return result, nil
 }
 

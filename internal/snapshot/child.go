@@ -82,7 +82,7 @@ func look() (a answer) {
 	var file *os.File
 	db, err := bolt.Open("snapshot", 0, &bolt.Options{
 		ReadOnly: true, NoStatistics: true,
-		Timeout:  noLockWait,
+		Timeout: noLockWait,
 		OpenFile: func(string, int, os.FileMode) (opened *os.File, err error) {
 			file, err = openInherited()
 			return file, err

@@ -49,6 +49,7 @@ type Judge struct {
 	seen     map[string]sighting
 	verdicts map[string]Verdict
 	failed   map[string]failure
+	growing  map[string]bool // has a fault, and the size of a whole snapshot
 }
 
 // sighting is a version of a file, and since when it is known to be the same.
@@ -81,7 +82,7 @@ type File struct {
 
 // New makes a judge. It asks nobody yet.
 func New(o Options) *Judge {
-	return &Judge{options: o, now: time.Now, verdicts: map[string]Verdict{}, failed: map[string]failure{}}
+	return &Judge{options: o, now: time.Now, verdicts: map[string]Verdict{}, failed: map[string]failure{}, growing: map[string]bool{}}
 }
 
 // Report is the present state.
@@ -131,16 +132,20 @@ func (j *Judge) Check(ctx context.Context) error {
 	}
 	j.seen = seen
 	maps.DeleteFunc(j.verdicts, func(k string, _ Verdict) bool { return !known[k] })
+	maps.DeleteFunc(j.growing, func(k string, _ bool) bool { return !known[k] })
 	maps.DeleteFunc(j.failed, func(k string, _ failure) bool { return !known[k] })
 	return nil
 }
 
 // isSettled says whether a file is no longer being written.
 func (j *Judge) isSettled(o store.Object, s sighting, now time.Time) bool {
-	if o.Whole || j.options.Atomic || snapshot.Complete(o.Size) {
-		return true
-	}
-	return now.Sub(s.since) >= settle && now.Sub(o.Changed) >= settle
+	return snapshot.Complete(o.Size) && !j.growing[key(o)] || j.isQuiet(o, s, now)
+}
+
+// isQuiet says whether it has not changed for so long that it is what it is meant to
+// be.
+func (j *Judge) isQuiet(o store.Object, s sighting, now time.Time) bool {
+	return o.Whole || j.options.Atomic || now.Sub(s.since) >= settle && now.Sub(o.Changed) >= settle
 }
 
 // Next reads one file that is worth it and not judged yet: the newest, and where
@@ -163,6 +168,12 @@ func (j *Judge) Next(ctx context.Context) bool {
 		return true
 	}
 	delete(j.failed, key(o))
+	if now := j.now(); !v.Sound && !j.isQuiet(o, j.seen[o.Name], now) {
+		// Its size is that of a whole snapshot by chance: it is still being written.
+		j.growing[key(o)] = true
+		j.settled = slices.DeleteFunc(j.settled, func(other store.Object) bool { return key(other) == key(o) })
+		return true
+	}
 	j.verdicts[key(o)] = v
 	j.tell(o, v)
 	return true

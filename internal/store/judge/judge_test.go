@@ -102,6 +102,26 @@ func TestGrowing(t *testing.T) {
 	p.wantNewest(p.look(), "new.db", true)
 }
 
+// TestGrowingBySectors: a file that has the size of a whole snapshot for a while.
+func TestGrowingBySectors(t *testing.T) {
+	p := newPlace(t, "")
+	good := aSnapshot(t, 5)
+	p.write("old.db", good, time.Hour)
+	p.look()
+	p.write("new.db", good[:512*20+32], 0)
+	for range 2 {
+		r := p.look()
+		p.wantNewest(r, "old.db", true)
+		if len(r.Problems) > 0 {
+			t.Fatalf("a file that is being written is a problem: %v", r.Problems)
+		}
+	}
+	p.now = p.now.Add(settle + time.Second)
+	p.wantNewest(p.look(), "new.db", false) // it stayed as it was
+	p.write("new.db", good, 0)
+	p.wantNewest(p.look(), "new.db", true)
+}
+
 // TestOddEntries are problems with a reason, hold nothing up, and hide nothing.
 func TestOddEntries(t *testing.T) {
 	p := newPlace(t, "")

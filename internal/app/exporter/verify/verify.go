@@ -8,8 +8,10 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"strconv"
@@ -74,7 +76,7 @@ func judgeFile(ctx context.Context, o Options, name string) (Result, error) {
 	result := Result{File: name}
 	whole, err := filepath.EvalSymlinks(name) // a link that a person names is followed
 	if err != nil {
-		return result, err
+		return result, plain(err)
 	}
 	directory, base := filepath.Split(whole)
 	if directory == "" {
@@ -105,6 +107,14 @@ func judgeFile(ctx context.Context, o Options, name string) (Result, error) {
 	}
 	result.take(v)
 	return result, nil
+}
+
+// plain leaves out the names of calls and the path, which stands beside it.
+func plain(err error) error {
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		return failed.Err
+	}
+	return errors.New(strings.TrimPrefix(err.Error(), "EvalSymlinks: "))
 }
 
 func (r *Result) take(v judge.Verdict) {
