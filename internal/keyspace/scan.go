@@ -57,7 +57,19 @@ func (s *scan) gather() error {
 		s.pieces = pieces
 		return err
 	}
-	for _, w := range s.c.windows {
+	for i := 0; i < len(s.c.windows); i++ {
+		w := s.c.windows[i]
+		if i+1 < len(s.c.windows) && w.kind == listed && w.n == 0 && s.c.windows[i+1].kind == own {
+			both, err := s.gapAndGroup(w, s.c.windows[i+1])
+			if err != nil {
+				return err
+			}
+			if both != nil {
+				s.pieces = append(s.pieces, both...)
+				i++
+				continue
+			}
+		}
 		pieces, err := s.again(w)
 		if err != nil {
 			return err
@@ -65,6 +77,23 @@ func (s *scan) gather() error {
 		s.pieces = append(s.pieces, pieces...)
 	}
 	return nil
+}
+
+// gapAndGroup asks about an empty gap and the group's window behind it together: the
+// first key tells whether the gap is still empty. nil: it is not, or the two are too
+// large for one question.
+func (s *scan) gapAndGroup(gap, group window) ([]piece, error) {
+	if group.n > split-aim/8 {
+		return nil, nil
+	}
+	got, err := s.first(span{gap.from, group.to}, 1)
+	if err != nil || got.n > split || got.n > 0 && (len(got.keys) == 0 || before(got.keys[0], group.from)) {
+		return nil, err
+	}
+	return []piece{
+		{span: gap.span, kind: listed},
+		{span: group.span, kind: own, group: group.group, n: got.n},
+	}, nil
 }
 
 // again asks about a window of the last scan.
