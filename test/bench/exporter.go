@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os/exec"
 	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -113,15 +112,4 @@ func sum(all []float64) float64 {
 		total += v
 	}
 	return total
-}
-
-// cpu gives the CPU seconds that a process has used, from /proc.
-func cpu(pid int) (float64, error) {
-	fields, err := stat(pid)
-	if err != nil {
-		return 0, err
-	}
-	user, _ := strconv.ParseFloat(fields[11], 64)
-	system, _ := strconv.ParseFloat(fields[12], 64)
-	return (user + system) / 100, nil
 }

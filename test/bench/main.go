@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command bench measures what docs/benchmarks.md tells of the exporter: on three
-// real members over mutual TLS, each figure a median of several runs, and figures
-// that are compared taken in turn within one run.
+// Command bench measures what docs/benchmarks.md tells of the exporter: on real
+// members, each figure a median of several runs unless it says otherwise, and
+// figures that are compared taken in turn within one run.
 package main
 
 import (
@@ -23,6 +23,19 @@ type options struct {
 	scrapes  int
 	names    int
 	minutes  float64
+	only     string
+	sizes    string
+	runs     int
+}
+
+// part is a section of docs/benchmarks.md.
+type part struct {
+	name    string
+	measure func(context.Context, options) error
+}
+
+func parts() []part {
+	return []part{{"scrapes", scrapes}, {"keyspace", keySpaces}, {"snapshots", snapshots}}
 }
 
 func main() {
@@ -32,6 +45,9 @@ func main() {
 	flag.IntVar(&o.scrapes, "scrapes", 1000, "scrapes for the memory figure")
 	flag.IntVar(&o.names, "names", 100, "cluster names for the fleet figure")
 	flag.Float64Var(&o.minutes, "minutes", 2, "how long the fleet is scraped")
+	flag.StringVar(&o.only, "only", "", "one part alone: scrapes, keyspace or snapshots")
+	flag.StringVar(&o.sizes, "keys", "100000,1000000", "sizes of the key space that is counted, each larger than the one before")
+	flag.IntVar(&o.runs, "runs", 5, "of what is compared in turn")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, o)
@@ -43,6 +59,26 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
+	known := false
+	for _, p := range parts() {
+		if o.only != "" && o.only != p.name {
+			continue
+		}
+		known = true
+		fmt.Printf("== %s, etcd %s, %s\n", p.name, o.version, time.Now().UTC().Format(time.DateOnly))
+		if err := p.measure(ctx, o); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		fmt.Println()
+	}
+	if !known {
+		return fmt.Errorf("no part is called %q", o.only)
+	}
+	return nil
+}
+
+// scrapes measures on three members over mutual TLS.
+func scrapes(ctx context.Context, o options) error {
 	members, err := lab.Start(ctx, lab.Options{Version: o.version})
 	if err != nil {
 		return err
@@ -59,7 +95,6 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("3 members of etcd %s over mTLS, %s\n\n", o.version, time.Now().UTC().Format(time.DateOnly))
 	e, err := start(ctx, o.exporter, "--config.file="+config)
 	if err != nil {
 		return err

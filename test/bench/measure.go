@@ -6,10 +6,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -85,26 +83,36 @@ func cost(ctx context.Context, e *exporter, members *lab.Lab) error {
 type counted struct{ requests, sent float64 }
 
 func counters(ctx context.Context, members *lab.Lab) (counted, error) {
+	var c counted
+	for _, m := range members.Members() {
+		one, err := countersOf(ctx, members, m)
+		if err != nil {
+			return counted{}, err
+		}
+		c.requests, c.sent = c.requests+one.requests, c.sent+one.sent
+	}
+	return c, nil
+}
+
+func countersOf(ctx context.Context, members *lab.Lab, m *lab.Member) (counted, error) {
 	conf, err := members.TLSConfig()
 	if err != nil {
 		return counted{}, err
 	}
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: conf}}
 	defer client.CloseIdleConnections()
-	var c counted
-	for _, m := range members.Members() {
-		body, err := fetch(ctx, client, m.HTTPURL()+"/metrics")
-		if err != nil {
-			return counted{}, err
-		}
-		families, err := parse(body)
-		if err != nil {
-			return counted{}, err
-		}
-		c.requests += sum(values(families, "grpc_server_started_total"))
-		c.sent += sum(values(families, "etcd_network_client_grpc_sent_bytes_total"))
+	body, err := fetch(ctx, client, m.HTTPURL()+"/metrics")
+	if err != nil {
+		return counted{}, err
 	}
-	return c, nil
+	families, err := parse(body)
+	if err != nil {
+		return counted{}, err
+	}
+	return counted{
+		requests: sum(values(families, "grpc_server_started_total")),
+		sent:     sum(values(families, "etcd_network_client_grpc_sent_bytes_total")),
+	}, nil
 }
 
 // memory scrapes on and looks at what the process holds.
@@ -166,14 +174,4 @@ func median(all []float64) float64 {
 		return 0
 	}
 	return sorted[len(sorted)/2]
-}
-
-// stat gives the fields of /proc/PID/stat behind the program's name.
-func stat(pid int) ([]string, error) {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return nil, err
-	}
-	_, rest, _ := strings.Cut(string(text), ") ")
-	return strings.Fields(rest), nil
 }
