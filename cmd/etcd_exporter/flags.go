@@ -115,6 +115,13 @@ func (f *flags) webFlags() {
 
 // parse reads the command line. Its errors are one line each.
 func (f *flags) parse(args []string) (exporter.Options, error) {
+	// kingpin lets a last flag without its value pass where there is a default command.
+	if len(args) > 0 {
+		name, isFlag := strings.CutPrefix(args[len(args)-1], "--")
+		if flag := f.app.GetFlag(name); isFlag && flag != nil && !flag.Model().IsBoolFlag() {
+			return exporter.Options{}, fmt.Errorf("expected argument for flag '--%s'", name)
+		}
+	}
 	var err error
 	if f.command, err = f.app.Parse(args); err != nil {
 		return exporter.Options{}, err

@@ -39,7 +39,7 @@ type Client struct {
 	http   *httpSide
 	local  bool // discovered, of a member on our own host
 	answer int  // largest answer that is taken, in bytes
-	shared bool // http belongs to another client
+	elder  *Client // asks the same endpoint, with the same http and auth token; nil: none
 
 	mu     sync.Mutex
 	live   *connection
@@ -183,7 +183,7 @@ func (c *Client) Close() {
 	if live != nil {
 		_ = live.client.Close()
 	}
-	if !c.shared {
+	if c.elder == nil {
 		c.http.close()
 	}
 }
@@ -217,7 +217,7 @@ func (c *Client) make(ctx context.Context, version int) (*connection, error) {
 	}
 	made := &connection{client: client, token: t, version: version, renewing: make(chan struct{}, 1)}
 	err = c.ready(ctx, client.ActiveConnection(), a)
-	if err == nil {
+	if err == nil && !c.inherit(t, version) {
 		err = c.firstToken(ctx, made)
 	}
 	if err != nil {
@@ -225,6 +225,21 @@ func (c *Client) make(ctx context.Context, version int) (*connection, error) {
 		return nil, err
 	}
 	return made, nil
+}
+
+// inherit takes over the auth token of the elder's connection, which is good for all
+// members: each Authenticate is a raft entry. A stale one is renewed as any other.
+func (c *Client) inherit(t *token, version int) bool {
+	if c.elder == nil {
+		return false
+	}
+	c.elder.mu.Lock()
+	defer c.elder.mu.Unlock()
+	if !c.elder.live.usable(version) {
+		return false
+	}
+	t.set(c.elder.live.token.get())
+	return t.get() != ""
 }
 
 // ready waits until the connection works or has failed.

@@ -161,7 +161,7 @@ func (s *scanners) close() {
 // twin is a client of the same endpoint with a connection of its own and room for
 // larger answers.
 func (c *Client) twin() *Client {
-	return &Client{url: c.url, cfg: c.cfg, dialer: c.dialer, http: c.http, local: c.local, answer: maxScanAnswer, shared: true}
+	return &Client{url: c.url, cfg: c.cfg, dialer: c.dialer, http: c.http, local: c.local, answer: maxScanAnswer, elder: c}
 }
 
 // count notes a failed question, and gives up the connection where it hangs.

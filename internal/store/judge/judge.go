@@ -168,7 +168,7 @@ func (j *Judge) Next(ctx context.Context) bool {
 		return true
 	}
 	delete(j.failed, key(o))
-	if now := j.now(); !v.Sound && !j.isQuiet(o, j.seen[o.Name], now) {
+	if now := j.now(); !v.Sound && v.Problem.Reason == snapshot.ReasonTruncated && !j.isQuiet(o, j.seen[o.Name], now) {
 		// Its size is that of a whole snapshot by chance: it is still being written.
 		j.growing[key(o)] = true
 		j.settled = slices.DeleteFunc(j.settled, func(other store.Object) bool { return key(other) == key(o) })
