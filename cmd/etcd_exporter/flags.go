@@ -115,12 +115,8 @@ func (f *flags) webFlags() {
 
 // parse reads the command line. Its errors are one line each.
 func (f *flags) parse(args []string) (exporter.Options, error) {
-	// kingpin lets a last flag without its value pass where there is a default command.
-	if len(args) > 0 {
-		name, isFlag := strings.CutPrefix(args[len(args)-1], "--")
-		if flag := f.app.GetFlag(name); isFlag && flag != nil && !flag.Model().IsBoolFlag() {
-			return exporter.Options{}, fmt.Errorf("expected argument for flag '--%s'", name)
-		}
+	if err := f.checkValues(args); err != nil {
+		return exporter.Options{}, err
 	}
 	var err error
 	if f.command, err = f.app.Parse(args); err != nil {
@@ -138,6 +134,22 @@ func (f *flags) parse(args []string) (exporter.Options, error) {
 	}
 	o.Logger = newLogger(f.stderr, f.level, f.format)
 	return *o, errors.Join(f.checkConfigFile(), f.checkProbeKey(), f.checkTimes(), f.checkExternalURL())
+}
+
+// checkValues names a flag without its value: where there is a default command,
+// kingpin names the one after it, and lets the last one pass.
+func (f *flags) checkValues(args []string) error {
+	for i, arg := range args {
+		name, isFlag := strings.CutPrefix(arg, "--")
+		flag := f.app.GetFlag(name)
+		if !isFlag || flag == nil || flag.Model().IsBoolFlag() {
+			continue
+		}
+		if i+1 == len(args) || strings.HasPrefix(args[i+1], "--") {
+			return fmt.Errorf("expected argument for flag '--%s'", name)
+		}
+	}
+	return nil
 }
 
 // checkConfigFile refuses flags that a configuration file would make meaningless.
