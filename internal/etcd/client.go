@@ -37,8 +37,8 @@ type Client struct {
 	cfg    *Config
 	dialer *dialer
 	http   *httpSide
-	local  bool // discovered, of a member on our own host
-	answer int  // largest answer that is taken, in bytes
+	local  bool    // discovered, of a member on our own host
+	answer int     // largest answer that is taken, in bytes
 	elder  *Client // asks the same endpoint, with the same http and auth token; nil: none
 
 	mu     sync.Mutex
