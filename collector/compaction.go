@@ -121,7 +121,7 @@ func lowestOf(ctx context.Context, view *etcd.View, candidates []candidate, know
 			errs = append(errs, fmt.Errorf("%s: is behind the compacted revision %d", c.endpoint.URL, known))
 			continue
 		}
-		lowest, err := lowestReadable(ctx, view.API(c.endpoint), known, c.status.Revision, prove)
+		lowest, err := etcd.LowestReadable(ctx, view.API(c.endpoint), known, c.status.Revision, prove)
 		if err == nil {
 			return lowest, nil
 		}
@@ -129,54 +129,4 @@ func lowestOf(ctx context.Context, view *etcd.View, candidates []candidate, know
 		errs = append(errs, fmt.Errorf("%s: find compacted revision: %w", c.endpoint.URL, err))
 	}
 	return 0, errors.Join(errs...)
-}
-
-// lowestReadable bisects between known, the lowest readable revision of an earlier
-// scrape (0: none), and head. Where nothing was compacted since, that is one request:
-// known can be read. Where prove asks and the revision before it can be read too, an
-// older state was restored, and the search starts over.
-func lowestReadable(ctx context.Context, api reader, known, head int64, prove bool) (int64, error) {
-	if head < 1 { // an empty key space, or a member that does not say
-		return 1, nil
-	}
-	low, high := min(max(known, 1), head), head
-	readable, err := isReadable(ctx, api, low)
-	if err != nil || readable && (low == 1 || !prove) {
-		return low, err
-	}
-	if readable {
-		if restored, err := isReadable(ctx, api, low-1); err != nil || !restored {
-			return low, err
-		}
-		return lowestReadable(ctx, api, 0, head, false)
-	}
-	for low++; low < high; {
-		middle := low + (high-low)/2
-		if readable, err = isReadable(ctx, api, middle); err != nil {
-			return 0, err
-		}
-		if readable {
-			high = middle
-		} else {
-			low = middle + 1
-		}
-	}
-	return high, nil
-}
-
-// reader is what a search for the compacted revision asks.
-type reader interface {
-	Read(ctx context.Context, r etcd.Read) error
-}
-
-func isReadable(ctx context.Context, api reader, revision int64) (bool, error) {
-	err := api.Read(ctx, etcd.Read{Revision: revision})
-	switch {
-	case err == nil:
-		return true, nil
-	case errors.Is(err, etcd.ErrCompacted):
-		return false, nil
-	default:
-		return false, err
-	}
 }

@@ -167,7 +167,7 @@ func (h *hash) followOne(ctx context.Context, t target, now time.Time) error {
 		known, h.state = 0, hashState{clusterID: head.ClusterID}
 		h.forget()
 	}
-	lowest, err := lowestReadable(ctx, t.api, known, head.Revision, true)
+	lowest, err := etcd.LowestReadable(ctx, t.api, known, head.Revision, true)
 	if err != nil {
 		return err
 	}

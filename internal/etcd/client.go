@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,7 +45,8 @@ type Client struct {
 
 	mu     sync.Mutex
 	live   *connection
-	making *making // nil while nobody makes a connection
+	held   map[*connection]int // changes under way on it, which it must outlast
+	making *making             // nil while nobody makes a connection
 	shut   bool
 }
 
@@ -126,9 +129,9 @@ func (c *Client) join(version int) (live *connection, m *making, mine bool, err 
 	case c.making != nil:
 		return nil, c.making, false, nil
 	}
-	if c.live != nil {
-		_ = c.live.client.Close()
+	if old := c.live; old != nil {
 		c.live = nil
+		c.retireLocked(old)
 	}
 	c.making = &making{done: make(chan struct{})}
 	return nil, c.making, true, nil
@@ -156,7 +159,7 @@ func (c *Client) drop(old *connection) {
 	if c.live == old {
 		c.live = nil
 	}
-	_ = old.client.Close()
+	c.retireLocked(old)
 }
 
 // giveUp drops the connection unless an answer came over it since that instant:
@@ -177,11 +180,14 @@ func (c *Client) giveUp(since time.Time) {
 func (c *Client) Close() {
 	c.mu.Lock()
 	c.shut = true
-	live := c.live
+	open := slices.Collect(maps.Keys(c.held))
+	if c.live != nil {
+		open = append(open, c.live)
+	}
 	c.live = nil
 	c.mu.Unlock()
-	if live != nil {
-		_ = live.client.Close()
+	for _, conn := range open {
+		_ = conn.client.Close()
 	}
 	if c.elder == nil {
 		c.http.close()

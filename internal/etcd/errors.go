@@ -21,6 +21,9 @@ var (
 	ErrFutureRevision   = errors.New("revision is in the member's future")
 	ErrPermissionDenied = errors.New("permission denied")
 	ErrLearner          = errors.New("a learner refuses this request")
+	ErrNoSpace          = errors.New("the database is full: etcd refuses what needs space")
+	ErrLeaseNotFound    = errors.New("the lease has run out")
+	ErrNotLeader        = errors.New("the member does not lead")
 
 	errUnauthenticated = errors.New("not authenticated")
 	errUnverified      = errors.New("a password goes only over verified TLS: insecure_skip_verify is set")
@@ -37,6 +40,9 @@ var sentinels = []struct{ from, to error }{
 	{rpctypes.ErrFutureRev, ErrFutureRevision},
 	{rpctypes.ErrPermissionDenied, ErrPermissionDenied},
 	{rpctypes.Error(rpctypes.ErrGRPCNotSupportedForLearner), ErrLearner},
+	{rpctypes.ErrNoSpace, ErrNoSpace},
+	{rpctypes.ErrLeaseNotFound, ErrLeaseNotFound},
+	{rpctypes.ErrNotLeader, ErrNotLeader},
 	{rpctypes.ErrUserEmpty, errUnauthenticated},
 	{rpctypes.ErrAuthFailed, errUnauthenticated},
 	{rpctypes.ErrInvalidAuthToken, errUnauthenticated},

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
@@ -190,6 +191,15 @@ func (s *Scanner) Read(ctx context.Context, r Read) error {
 	return s.count(begun, s.client.Read(ctx, r))
 }
 
+// AlarmList asks Maintenance.Alarm. It costs a raft entry.
+func (s *Scanner) AlarmList(ctx context.Context) ([]Alarm, error) {
+	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
+	defer cancel()
+	begun := time.Now()
+	alarms, err := s.client.AlarmList(ctx)
+	return alarms, s.count(begun, err)
+}
+
 // Range asks KV.Range.
 func (s *Scanner) Range(ctx context.Context, q RangeQuestion) (RangeAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
@@ -274,8 +284,8 @@ func openWatch(ctx context.Context, conn *grpc.ClientConn, span Span, revision i
 		return nil, err
 	}
 	create := &pb.WatchCreateRequest{Key: span.From, RangeEnd: span.To, StartRevision: revision, Fragment: true}
-	if err := stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: create}}); err != nil {
-		_, err = stream.Recv() // it has the reason
+	err = stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: create}})
+	if err != nil && !errors.Is(err, io.EOF) { // after an EOF it is Recv that has the reason, or the refusal
 		return nil, err
 	}
 	r, err := stream.Recv()
