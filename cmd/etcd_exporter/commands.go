@@ -12,6 +12,7 @@ import (
 
 	"github.com/etcdops/etcdops/internal/app/exporter"
 	"github.com/etcdops/etcdops/internal/app/exporter/verify"
+	"github.com/etcdops/etcdops/internal/cli"
 )
 
 // The commands. Without one the program serves.
@@ -28,14 +29,14 @@ func (f *flags) commands() {
 	v.Arg("FILE", "Snapshot files, plain or compressed with gzip or zstd.").Required().StringsVar(&f.verify.Files)
 	v.Flag("scratch-directory", "Where a compressed file is unpacked for the look into it; up to half of its free space. Empty: its checksum only.").
 		Default(os.TempDir()).StringVar(&f.verify.Scratch)
-	v.Flag("output", "text or json.").Default("text").SetValue(word{"output", &f.verify.Output, []string{"text", "json"}})
+	v.Flag("output", "text or json.").Default("text").SetValue(cli.Word{Flag: "output", Into: &f.verify.Output, Words: []string{"text", "json"}})
 
 	t := f.app.Command(topCommand, "Who is filling my etcd? Watch all changes of one cluster for a while: writes and bytes by resource, namespace, key and event.")
 	t.Flag("cluster", "Name of the cluster in --config.file. (default: the only one)").PlaceHolder("NAME").StringVar(&f.cluster)
-	t.Flag("for", "How long to watch; at most 1 GiB is received.").Default("30s").SetValue(duration{"for", &f.top.For})
+	t.Flag("for", "How long to watch; at most 1 GiB is received.").Default("30s").SetValue(cli.Duration{Flag: "for", Into: &f.top.For})
 	t.Flag("prefix", "Watch keys that begin so alone. (default: all keys)").PlaceHolder("PREFIX").StringVar(&f.top.Prefix)
 	t.Flag("rows", "Rows of each table.").Default("10").IntVar(&f.top.Rows)
-	t.Flag("output", "text or json.").Default("text").SetValue(word{"output", &f.top.Output, []string{"text", "json"}})
+	t.Flag("output", "text or json.").Default("text").SetValue(cli.Word{Flag: "output", Into: &f.top.Output, Words: []string{"text", "json"}})
 }
 
 // verifySnapshots is the command verify-snapshot.

@@ -18,6 +18,7 @@ import (
 	"github.com/etcdops/etcdops/internal/app/exporter"
 	"github.com/etcdops/etcdops/internal/app/exporter/top"
 	"github.com/etcdops/etcdops/internal/app/exporter/verify"
+	"github.com/etcdops/etcdops/internal/cli"
 )
 
 const help = `A Prometheus exporter for etcd clusters: database size, health, clock skew, membership, quorum, alarms, compaction, certificates, keys by namespace, and the age and soundness of backups. It only reads.
@@ -79,18 +80,18 @@ func (f *flags) etcdFlags() {
 	f.flag("etcd.probe-key", "Key that health and compaction read; its value is never asked for.").Default("health").StringVar(&o.ProbeKey)
 	f.flag("backup.path", "Directory or glob of snapshot files of the cluster; repeatable; the path is the store's name. (default: none)").
 		PlaceHolder("PATH").StringsVar(&o.BackupPaths)
-	f.flag("backup.interval", "How often a backup is due.").Default("24h").SetValue(duration{"backup.interval", &o.BackupInterval})
+	f.flag("backup.interval", "How often a backup is due.").Default("24h").SetValue(cli.Duration{Flag: "backup.interval", Into: &o.BackupInterval})
 }
 
 func (f *flags) configFlags() {
 	f.flag("config.file", "YAML file with several clusters, key spaces and backup stores; not together with --etcd.* or --backup.*. (default: none)").
 		PlaceHolder("FILE").StringVar(&f.options.ConfigFile)
 	f.flag("config.check", "Check the configuration, print what is wrong and exit 0 or 1. (default: off)").BoolVar(&f.check)
-	f.flag("scrape.timeout", "Upper bound on one scrape; the scraper's own timeout lowers it.").Default("5s").SetValue(duration{"scrape.timeout", &f.options.ScrapeTimeout})
+	f.flag("scrape.timeout", "Upper bound on one scrape; the scraper's own timeout lowers it.").Default("5s").SetValue(cli.Duration{Flag: "scrape.timeout", Into: &f.options.ScrapeTimeout})
 	f.flag("scrape.timeout-offset", "Taken off the timeout that Prometheus sends, so that the answer is there in time.").
-		Default("250ms").SetValue(duration{"scrape.timeout-offset", &f.options.TimeoutOffset})
-	f.flag("log.level", "Least severe messages to log: debug, info, warn or error.").Default("info").SetValue(word{"log.level", &f.level, []string{"debug", "info", "warn", "error"}})
-	f.flag("log.format", "Format of log lines: logfmt or json.").Default("logfmt").SetValue(word{"log.format", &f.format, []string{"logfmt", "json"}})
+		Default("250ms").SetValue(cli.Duration{Flag: "scrape.timeout-offset", Into: &f.options.TimeoutOffset})
+	f.flag("log.level", "Least severe messages to log: debug, info, warn or error.").Default("info").SetValue(cli.Word{Flag: "log.level", Into: &f.level, Words: []string{"debug", "info", "warn", "error"}})
+	f.flag("log.format", "Format of log lines: logfmt or json.").Default("logfmt").SetValue(cli.Word{Flag: "log.format", Into: &f.format, Words: []string{"logfmt", "json"}})
 }
 
 func (f *flags) collectorFlags() {
@@ -132,7 +133,7 @@ func (f *flags) parse(args []string) (exporter.Options, error) {
 			o.Collectors = append(o.Collectors, c.Name)
 		}
 	}
-	o.Logger = newLogger(f.stderr, f.level, f.format)
+	o.Logger = cli.NewLogger(f.stderr, f.level, f.format)
 	return *o, errors.Join(f.checkConfigFile(), f.checkProbeKey(), f.checkTimes(), f.checkExternalURL())
 }
 

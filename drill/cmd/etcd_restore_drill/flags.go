@@ -17,6 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/etcdops/etcdops/drill/internal/drill"
+	"github.com/etcdops/etcdops/internal/app/setup"
+	"github.com/etcdops/etcdops/internal/cli"
 	"github.com/etcdops/etcdops/internal/config"
 )
 
@@ -77,7 +79,7 @@ func (f *flags) parse(args []string) (plan, error) {
 	if err := f.check(); err != nil {
 		return plan{}, fmt.Errorf("%w; see etcd_restore_drill --help", err)
 	}
-	log := newLogger(f.stderr, f.level, f.format)
+	log := cli.NewLogger(f.stderr, f.level, f.format)
 	backup, err := f.backup()
 	if err != nil {
 		return plan{}, err
@@ -114,7 +116,7 @@ func (f *flags) check() error {
 }
 
 func (f *flags) plan(b config.Backup, log *slog.Logger) (plan, error) {
-	opened, err := openStore(b, log)
+	opened, err := setup.Store(b, log)
 	if err != nil {
 		return plan{}, fmt.Errorf("backup store %s: %w", b.Name, err)
 	}

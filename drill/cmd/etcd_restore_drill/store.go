@@ -5,13 +5,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/etcdops/etcdops/internal/config"
-	"github.com/etcdops/etcdops/internal/store"
 )
 
 // backup gives the store that the flags name.
@@ -66,19 +64,4 @@ func single(name string) (config.Backup, error) {
 		return config.Backup{}, errors.New("--snapshot: " + name + " is not a regular file")
 	}
 	return config.Backup{Path: filepath.Dir(path), Pattern: quoteGlob(filepath.Base(path))}, nil
-}
-
-func openStore(b config.Backup, log *slog.Logger) (store.Store, error) {
-	c := store.Config{
-		Path: b.Path, Glob: b.Glob, Pattern: b.Pattern, TimeFromName: b.TimeFromName,
-		MaxBytesPerSecond: int64(b.MaxBytesPerSecond),
-	}
-	if o := b.ObjStore; o != nil {
-		text, err := o.Config.YAML()
-		if err != nil {
-			return nil, fmt.Errorf("objstore.config: %w", err)
-		}
-		c.ObjStore = &store.ObjStoreConfig{Type: o.Type, Config: text, ConfigFile: o.ConfigFile, Prefix: o.Prefix}
-	}
-	return store.New(c, log)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/prometheus/exporter-toolkit/web"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/etcdops/etcdops/internal/app/listen"
 	"github.com/etcdops/etcdops/internal/config"
 )
 
@@ -73,7 +74,7 @@ func Check(o Options) (*config.Validated, error) {
 	if err := checkBackups(validated); err != nil {
 		return nil, err
 	}
-	return validated, checkWeb(o.Web) // else it shows only once the port is open
+	return validated, listen.Check(o.Web) // else it shows only once the port is open
 }
 
 // load reads the configuration that the options name and checks it.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/etcdops/etcdops/collector"
+	"github.com/etcdops/etcdops/internal/app/setup"
 	"github.com/etcdops/etcdops/internal/config"
 	"github.com/etcdops/etcdops/internal/snapshot"
 	"github.com/etcdops/etcdops/internal/store"
@@ -37,7 +38,7 @@ func backups(c config.Cluster, log *slog.Logger) ([]collector.Backup, stores, er
 	var opened stores
 	for _, b := range c.Backups {
 		log := log.With("store", b.Name)
-		one, err := openStore(b, log)
+		one, err := setup.Store(b, log)
 		if err != nil {
 			opened.close(log)
 			return nil, nil, fmt.Errorf("cluster %s: backup store %s: %w", c.Name, b.Name, err)
@@ -52,21 +53,6 @@ func backups(c config.Cluster, log *slog.Logger) ([]collector.Backup, stores, er
 		})
 	}
 	return all, opened, nil
-}
-
-func openStore(b config.Backup, log *slog.Logger) (store.Store, error) {
-	c := store.Config{
-		Path: b.Path, Glob: b.Glob, Pattern: b.Pattern, TimeFromName: b.TimeFromName,
-		MaxBytesPerSecond: int64(b.MaxBytesPerSecond),
-	}
-	if o := b.ObjStore; o != nil {
-		text, err := o.Config.YAML()
-		if err != nil {
-			return nil, fmt.Errorf("objstore.config: %w", err)
-		}
-		c.ObjStore = &store.ObjStoreConfig{Type: o.Type, Config: text, ConfigFile: o.ConfigFile, Prefix: o.Prefix}
-	}
-	return store.New(c, log)
 }
 
 // checkBackups finds what only the stores' own libraries know of a configuration.

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/etcdops/etcdops/collector"
+	"github.com/etcdops/etcdops/internal/app/setup"
 	"github.com/etcdops/etcdops/internal/config"
 	"github.com/etcdops/etcdops/internal/etcd"
 	"github.com/etcdops/etcdops/internal/keyspace"
@@ -77,7 +78,7 @@ func (f *fleet) apply(life context.Context, v *config.Validated) error {
 
 func (f *fleet) make(life context.Context, c config.Cluster) (*cluster, error) {
 	log := f.log.With("cluster", c.Name)
-	settings := clusterConfig(c, log)
+	settings := setup.Cluster(c, log)
 	settings.OnDown = f.hint.down
 	client, err := etcd.NewCluster(settings)
 	if err != nil {
@@ -95,16 +96,6 @@ func (f *fleet) make(life context.Context, c config.Cluster) (*cluster, error) {
 		Scanner: scanner(client), Keyspaces: keyspaces(c), Backups: backups, Log: log,
 	}, f.rounds, log)
 	return &cluster{config: c, etcd: client, set: set, background: background, stores: opened, log: log}, nil
-}
-
-func clusterConfig(c config.Cluster, log *slog.Logger) etcd.Config {
-	return etcd.Config{
-		Name: c.Name, Endpoints: c.Endpoints, Discover: c.Discover, AllowCIDRs: c.AllowCIDRs,
-		CAFile: c.TLS.CAFile, CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile,
-		ServerName: c.TLS.ServerName, InsecureSkipVerify: c.TLS.InsecureSkipVerify,
-		Username: c.Auth.Username, PasswordFile: c.Auth.PasswordFile,
-		ProbeKey: c.ProbeKey, MetricsURLs: c.MetricsURLs, Logger: log,
-	}
 }
 
 // scanner gives the connections for background work.

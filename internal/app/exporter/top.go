@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/etcdops/etcdops/internal/app/exporter/top"
+	"github.com/etcdops/etcdops/internal/app/setup"
 	"github.com/etcdops/etcdops/internal/config"
 	"github.com/etcdops/etcdops/internal/etcd"
 )
@@ -24,7 +25,7 @@ func Top(ctx context.Context, o Options, name string, what top.Options, out io.W
 	if err != nil {
 		return err
 	}
-	client, err := etcd.NewCluster(clusterConfig(c, slog.New(slog.DiscardHandler))) // what goes wrong is in the report
+	client, err := etcd.NewCluster(setup.Cluster(c, slog.New(slog.DiscardHandler))) // what goes wrong is in the report
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+// Package cli is what the command lines of the programs have in common.
+package cli
 
 import (
 	"io"
@@ -10,8 +11,10 @@ import (
 	sloggokit "github.com/tjhop/slog-gokit"
 )
 
-// newLogger makes slog's front end over a go-kit/log sink, as in the other programs.
-func newLogger(w io.Writer, level, format string) *slog.Logger {
+// NewLogger makes slog's front end over a go-kit/log sink. format is json, or
+// anything else for logfmt. The bridge writes the time and the level itself, so the
+// sink adds neither.
+func NewLogger(w io.Writer, level, format string) *slog.Logger {
 	sink := log.NewLogfmtLogger(log.NewSyncWriter(w))
 	if format == "json" {
 		sink = log.NewJSONLogger(log.NewSyncWriter(w))
