@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/etcdops/etcdops/internal/app/remediator"
+)
+
+// TestBadCommandLines: each is one line that names the fault, and exit status 2.
+func TestBadCommandLines(t *testing.T) {
+	broken := filepath.Join(t.TempDir(), "broken.yml")
+	if err := os.WriteFile(broken, []byte("clusters: []\nremediation: {policies: [{name: p, action: nothing}]}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for args, want := range map[string]string{
+		"":                                 "command",
+		"--config.file=x":                  "command",
+		"serve":                            "--config.file is needed",
+		"serve --config.file=":             "--config.file is needed",
+		"serve --config.file=x --mode=act": "--mode",
+		"serve --config.file=x --nope":     "--nope",
+		"plan --config.file=x":             "ACTION",
+		"plan nothing --config.file=x":     "ACTION",
+		"run defrag --config.file=/nonexistent --yes":  "/nonexistent",
+		"run defrag --config.file=x --wait=5 --yes":    "--wait",
+		"run defrag --config.file=/nonexistent":        "--yes",
+		"approve --config.file=x":                      "RUN_ID",
+		"approve r --config.file=/nonexistent":         "/nonexistent",
+		"check-config --config.file=/nonexistent":      "/nonexistent",
+		"check-config --config.file=" + broken:         broken + ":2",
+		"serve --config.file=" + broken:                broken + ":2",
+		"serve --config.file=x --log.level=loud":       "--log.level",
+		"check-config --config.file=x --web.bogus=abc": "--web.bogus",
+	} {
+		var stdout, stderr bytes.Buffer
+		stdin, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status := run(strings.Fields(args), stdin, &stdout, &stderr); status != remediator.ExitUsage {
+			t.Errorf("%q: exit status %d: %s", args, status, &stderr)
+		}
+		if !strings.Contains(stderr.String(), want) || stdout.Len() > 0 && want != "command" {
+			t.Errorf("%q: %q\n%s", args, stderr.String(), &stdout)
+		}
+		_ = stdin.Close()
+	}
+}
+
+// TestHelp: for each command, without anything else given.
+func TestHelp(t *testing.T) {
+	for _, command := range []string{"", "serve", "plan", "run", "approve", "check-config"} {
+		var stdout, stderr bytes.Buffer
+		if status := run(append(strings.Fields(command), "--help"), os.Stdin, &stdout, &stderr); status != 0 || stderr.Len() > 0 || stdout.Len() == 0 {
+			t.Errorf("%s --help: exit status %d\n%s", command, status, &stderr)
+		}
+	}
+}
