@@ -44,6 +44,7 @@ TOOLS := $(abspath $(or $(ETCDOPS_TOOLS),.tools))/bin
 tool = $(TOOLS)/$(1)-$(shell awk '$$1 == "tool" {t = $$2 "/"} t && index(t, $$1 "/") == 1 {print $$2}' tools/$(1)/go.mod)
 GOLANGCI_LINT := $(call tool,golangci-lint)
 GOTESTSUM := $(call tool,gotestsum)
+ALERTMANAGER := $(call tool,alertmanager)
 # One run, one count, however many modules.
 TEST := $(GOTESTSUM) --format=pkgname --format-hide-empty-pkg --raw-command -- tools/go_test.sh
 
@@ -68,7 +69,7 @@ run: bin/etcd_exporter bin/etcd_lab ## Three etcd members over mTLS and the expo
 	@exec bin/etcd_lab --members=3 --keys=2000 --events=5000 --exporter=$(LISTEN) -- bin/etcd_exporter --config.file={config} --web.listen-address=$(LISTEN)
 
 .PHONY: test
-test: lint check-generated build etcd-binaries race $(GOTESTSUM) ## Everything that CI runs; the last line counts the tests.
+test: lint check-generated build etcd-binaries race $(GOTESTSUM) $(ALERTMANAGER) ## Everything that CI runs; the last line counts the tests.
 	@$(TEST) '. $(UNITFLAGS) ./...' 'test $(E2EFLAGS) ./...' 'drill $(E2EFLAGS) ./...'
 
 .PHONY: unit
@@ -76,7 +77,7 @@ unit: race $(GOTESTSUM) ## The tests of the root module.
 	@$(TEST) '. $(UNITFLAGS) ./...'
 
 .PHONY: e2e
-e2e: build etcd-binaries $(GOTESTSUM) ## The tests on real etcd (one of them: E2EFLAGS=-run=TestName).
+e2e: build etcd-binaries $(GOTESTSUM) $(ALERTMANAGER) ## The tests on real etcd (one of them: E2EFLAGS=-run=TestName).
 	@$(TEST) 'test $(E2EFLAGS) ./...' 'drill $(E2EFLAGS) ./...'
 
 .PHONY: race
@@ -106,7 +107,7 @@ check-generated: ## Fail when docs/metrics.md is stale.
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME (20s).
 	@grep -roE '^func Fuzz\w*' --include='*_test.go' $(wildcard cmd collector internal remediate) | while IFS=: read -r file target; do \
-		$(GO) test -run='^$$' -fuzz="^$${target#func }$$" -fuzztime=$(FUZZTIME) "./$$(dirname "$$file")" </dev/null; \
+		$(GO) test -run='^$$' -fuzz="^$${target#func }$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=20x "./$$(dirname "$$file")" </dev/null; \
 	done
 
 .PHONY: bench
@@ -123,7 +124,7 @@ image-scratch: bin/$(PROGRAM) ## The same from scratch and bin/PROGRAM, where no
 	@$(MAKE) image IMAGE_FLAGS='$(IMAGE_FLAGS) --target prebuilt --build-arg BASE=scratch'
 
 .PHONY: tools
-tools: $(GOLANGCI_LINT) $(GOTESTSUM) ## Build the pinned tools into .tools/.
+tools: $(GOLANGCI_LINT) $(GOTESTSUM) $(ALERTMANAGER) ## Build the pinned tools into .tools/.
 
 $(TOOLS)/%:
 	@echo 'Building $(@F); the first time takes a while.'

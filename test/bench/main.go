@@ -18,14 +18,16 @@ import (
 )
 
 type options struct {
-	exporter string
-	version  string
-	scrapes  int
-	names    int
-	minutes  float64
-	only     string
-	sizes    string
-	runs     int
+	exporter   string
+	remediator string
+	version    string
+	scrapes    int
+	names      int
+	minutes    float64
+	only       string
+	sizes      string
+	rates      string
+	runs       int
 }
 
 // part is a section of docs/benchmarks.md.
@@ -35,22 +37,27 @@ type part struct {
 }
 
 func parts() []part {
-	return []part{{"scrapes", scrapes}, {"keyspace", keySpaces}, {"snapshots", snapshots}}
+	return []part{{"scrapes", scrapes}, {"keyspace", keySpaces}, {"snapshots", snapshots}, {"prune", prunes}, {"webhook", webhooks}, {"defrag", defrags}}
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.exporter, "exporter", "../bin/etcd_exporter", "the program to measure")
+	flag.StringVar(&o.remediator, "remediator", "../bin/etcd_remediator", "the program to measure")
 	flag.StringVar(&o.version, "version", "3.6.16", "of the etcd members")
 	flag.IntVar(&o.scrapes, "scrapes", 1000, "scrapes for the memory figure")
 	flag.IntVar(&o.names, "names", 100, "cluster names for the fleet figure")
 	flag.Float64Var(&o.minutes, "minutes", 2, "how long the fleet is scraped")
-	flag.StringVar(&o.only, "only", "", "one part alone: scrapes, keyspace or snapshots")
+	flag.StringVar(&o.only, "only", "", "one part alone: scrapes, keyspace, snapshots, prune, webhook or defrag")
 	flag.StringVar(&o.sizes, "keys", "100000,1000000", "sizes of the key space that is counted, each larger than the one before")
+	flag.StringVar(&o.rates, "rates", "1000,2000,3000,4000", "keys a second that are tried, each for 25 s, to prune events")
 	flag.IntVar(&o.runs, "runs", 5, "of what is compared in turn")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, o)
+	child, err := pruneChild(ctx)
+	if !child {
+		err = run(ctx, o)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
