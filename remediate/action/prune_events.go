@@ -265,5 +265,6 @@ func (p *pruneEvents) Verify(ctx context.Context, c *remediate.Cluster, s *remed
 			return fmt.Errorf("%s still has a key that it was told to delete, unchanged", s.Member)
 		}
 	}
+	s.Detail = nil // a run has many steps, and this one's keys are done with
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"time"
 
 	"github.com/etcdops/etcdops/internal/etcd"
@@ -81,6 +82,7 @@ func pruneChild(ctx context.Context) (child bool, err error) {
 	if text == "" {
 		return false, nil
 	}
+	debug.SetGCPercent(50) // as the program does
 	var j pruneJob
 	if err := json.Unmarshal([]byte(text), &j); err != nil {
 		return true, err
