@@ -28,6 +28,9 @@ type Cluster struct {
 	Run      *Run         // the run so far
 	Acting   bool         // false: a plan that changes nothing
 	Now      func() time.Time
+	// Orders asks, in the middle of a step, whether somebody has paused everything or
+	// another replica acts by now; nil: nobody can.
+	Orders func(ctx context.Context) error
 	// Progress tells a person how far a step is; never nil.
 	Progress func(s *Step, done, all int64)
 	Log      *slog.Logger
@@ -105,6 +108,10 @@ type Ledger interface {
 	// Complete says whether the ledger tells of earlier times at all: a new or lost
 	// journal does not, and then gives the time since when it is kept.
 	Complete() (ok bool, since time.Time)
+	// Unfinished says whether the last run of that policy and cluster that took a step
+	// was cut short while it waited, as recover_space does between a prune and its
+	// compaction. What goes on with it is no new run.
+	Unfinished(cluster, policy string) bool
 	// Breaker says whether the breaker of that policy and cluster is open, and why.
 	Breaker(cluster, policy string) (open bool, why string)
 	// Paused says since when, and by whom, nothing may run; zero: not paused.

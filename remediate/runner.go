@@ -16,6 +16,8 @@ const (
 	// recordTime is what the journal gets to take the end of a step or run when the
 	// run itself has been told to stop.
 	recordTime = 10 * time.Second
+	// keepTime is for how long the end of a run is tried to be kept, keepEvery how often.
+	keepTime, keepEvery = 10 * time.Minute, time.Second
 )
 
 // Recorder keeps what a run does. An error means that it is not kept: then nothing
@@ -68,7 +70,8 @@ func (r *Runner) Execute(ctx context.Context, c *Cluster, a Action) error {
 			r.Watcher.Refused(run, b.Guard)
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
+	told := ctx
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTime)
 	defer cancel()
 	if !c.Acting {
 		for i, s := range run.Steps {
@@ -77,10 +80,27 @@ func (r *Runner) Execute(ctx context.Context, c *Cluster, a Action) error {
 			}
 		}
 	}
-	if err := r.Journal.PutRun(ctx, run); err != nil {
+	if err := r.keep(ctx, told, run); err != nil {
 		return fmt.Errorf("record the end of the run: %w", err)
 	}
 	return nil
+}
+
+// keep records the end of a run, again and again where the journal does not take it:
+// a run that is not known to have ended has spent nothing. It gives up when told ends.
+func (r *Runner) keep(ctx, told context.Context, run *Run) error {
+	for {
+		err := r.Journal.PutRun(ctx, run)
+		if err == nil || told.Err() != nil || ctx.Err() != nil {
+			return err
+		}
+		r.Log.Error("the journal does not take the end of the run; it is tried again", "run", run.ID, "err", err)
+		select {
+		case <-told.Done():
+		case <-ctx.Done():
+		case <-time.After(keepEvery):
+		}
+	}
 }
 
 func reason(outcome Outcome, err error, run *Run) string {
@@ -169,6 +189,7 @@ func (r *Runner) before(ctx context.Context, c *Cluster, a Action) error {
 		if err := r.wait(ctx, c, b); err != nil {
 			return err
 		}
+		c.Run.Guards = nil // what was waited for is no refusal of the plan
 	}
 }
 

@@ -213,6 +213,11 @@ func (p *pruneEvents) ready(ctx context.Context, c *remediate.Cluster, keys int)
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("delete events: %w", err)
 	}
+	if c.Orders != nil {
+		if err := c.Orders(ctx); err != nil {
+			return err
+		}
+	}
 	if p.pace.due(time.Now()) {
 		seen := c.Live.Observe(ctx, false)
 		if err := ctx.Err(); err != nil {

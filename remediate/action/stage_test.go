@@ -188,6 +188,7 @@ func (s *stage) Spent(string, string) []time.Time      { return nil }
 func (s *stage) LastSpent(string, string) time.Time    { return time.Time{} }
 func (s *stage) Complete() (bool, time.Time)           { return true, time.Time{} }
 func (s *stage) Breaker(string, string) (bool, string) { return false, "" }
+func (s *stage) Unfinished(string, string) bool        { return false }
 func (s *stage) Paused() (time.Time, string)           { return time.Time{}, "" }
 func (s *stage) Fit() error                            { return nil }
 func (s *stage) LastDelete(string) (int64, time.Time)  { return 0, time.Time{} }

@@ -168,10 +168,6 @@ func (s setup) policy(name string) (remediate.Policy, bool) {
 
 // execute carries one run out when its turn has come.
 func (d *Dispatcher) execute(ctx context.Context, s setup, run *remediate.Run, p remediate.Policy, acting bool, how How) error {
-	target, ok := s.target(run.Cluster)
-	if !ok {
-		return fmt.Errorf("no cluster is called %q", run.Cluster)
-	}
 	action, err := d.o.Action(run.Action)
 	if err != nil {
 		return err
@@ -181,6 +177,15 @@ func (d *Dispatcher) execute(ctx context.Context, s setup, run *remediate.Run, p
 		return err
 	}
 	defer release()
+	if acting { // a reload may have come while others were at work
+		if s, p, err = d.anew(run, p, how); err != nil {
+			return err
+		}
+	}
+	target, ok := s.target(run.Cluster)
+	if !ok {
+		return fmt.Errorf("no cluster is called %q", run.Cluster)
+	}
 	live := d.begin(run)
 	defer d.end(run)
 	c := &remediate.Cluster{
@@ -188,6 +193,7 @@ func (d *Dispatcher) execute(ctx context.Context, s setup, run *remediate.Run, p
 		Live: target.Live, History: target.History, Ledger: d.o.Journal.Of(run.Cluster), Run: run, Acting: acting, Now: d.o.Now,
 		Log: d.o.Log.With("cluster", run.Cluster, "policy", run.Policy, "run", run.ID),
 	}
+	c.Orders = func(ctx context.Context) error { return orders(ctx, s.guards, c) }
 	c.Progress = func(step *remediate.Step, done, all int64) {
 		d.progress(live, step, done, all)
 		if how.Progress != nil {

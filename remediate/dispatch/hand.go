@@ -28,7 +28,8 @@ type How struct {
 	Progress func(s *remediate.Step, done, all int64)
 	Step     func(r *remediate.Run, s *remediate.Step)
 
-	forget bool // a person looks at a plan: it is no part of the history
+	approved bool // a person let it go on
+	forget   bool // a person looks at a plan: it is no part of the history
 }
 
 // ByHand carries out a request, or plans it. The error says that there was no run.
@@ -117,7 +118,7 @@ func (e *UsageError) Error() string { return e.text }
 // Approve carries out a run that waits for it: it is planned again. It returns when
 // the run has ended.
 func (d *Dispatcher) Approve(ctx context.Context, id, by string, how How) (*remediate.Run, error) {
-	run, s, p, err := d.approvable(id)
+	run, s, p, err := d.approvable(ctx, id, by)
 	if err != nil {
 		return nil, err
 	}
@@ -127,12 +128,12 @@ func (d *Dispatcher) Approve(ctx context.Context, id, by string, how How) (*reme
 		return nil, err
 	}
 	defer done()
-	return run, d.approved(ctx, s, p, run, by, how)
+	return run, d.approved(ctx, s, p, run, how)
 }
 
 // ApproveSoon is Approve for who does not wait for the run's end; ctx bounds the run.
 func (d *Dispatcher) ApproveSoon(ctx context.Context, id, by string) error {
-	run, s, p, err := d.approvable(id)
+	run, s, p, err := d.approvable(ctx, id, by)
 	if err != nil {
 		return err
 	}
@@ -143,22 +144,21 @@ func (d *Dispatcher) ApproveSoon(ctx context.Context, id, by string) error {
 	}
 	go func() {
 		defer done()
-		if err := d.approved(ctx, s, p, run, by, How{}); err != nil {
+		if err := d.approved(ctx, s, p, run, How{}); err != nil {
 			d.o.Log.Error("an approved run cannot be carried out", "run", id, "err", err)
 		}
 	}()
 	return nil
 }
 
-func (d *Dispatcher) approved(ctx context.Context, s setup, p remediate.Policy, run *remediate.Run, by string, how How) error {
+func (d *Dispatcher) approved(ctx context.Context, s setup, p remediate.Policy, run *remediate.Run, how How) error {
 	defer d.settled(ctx, run)
-	run.Trigger.By, run.Steps, run.Guards, run.Outcome, run.Reason = by, nil, nil, "", ""
-	run.FinishedAt, run.ExpiresAt = time.Time{}, time.Time{}
+	how.approved = true
 	return d.execute(ctx, s, run, p, true, how)
 }
 
 // approvable gives a run that waits, and takes it away from any other approval.
-func (d *Dispatcher) approvable(id string) (*remediate.Run, setup, remediate.Policy, error) {
+func (d *Dispatcher) approvable(ctx context.Context, id, by string) (*remediate.Run, setup, remediate.Policy, error) {
 	s := d.now()
 	run, ok := d.o.Journal.Run(id)
 	if !ok {
@@ -171,19 +171,32 @@ func (d *Dispatcher) approvable(id string) (*remediate.Run, setup, remediate.Pol
 		return nil, s, p, ErrExpired
 	case run.Outcome != remediate.AwaitingApproval:
 		return nil, s, p, ErrNotAwaiting
-	case !known:
-		return nil, s, p, &UsageError{fmt.Sprintf("policy %q is not configured any more", run.Policy)}
+	case !known || p.Action != run.Action || !slices.Contains(p.Clusters, run.Cluster):
+		return nil, s, p, &UsageError{fmt.Sprintf("policy %q does not allow %s of %s any more", run.Policy, run.Action, run.Cluster)}
 	case p.Mode == remediate.ModePlan:
 		return nil, s, p, &UsageError{fmt.Sprintf("policy %s only plans now", p.Name)}
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	key := intentKey{run.Policy, run.Cluster}
-	if d.waiting[key] {
+	if !d.claim(intentKey{run.Policy, run.Cluster}) {
 		return nil, s, p, ErrNotAwaiting
 	}
-	d.waiting[key] = true
+	// From here on it does not expire, also where it has to wait for its turn.
+	run.Trigger.By, run.Steps, run.Guards, run.Outcome, run.Reason = by, nil, nil, "", ""
+	run.FinishedAt, run.ExpiresAt = time.Time{}, time.Time{}
+	if err := d.o.Journal.PutRun(ctx, run); err != nil {
+		d.leave(intentOf(run))
+		return nil, s, p, fmt.Errorf("record the approval: %w", err)
+	}
 	return run, s, p, nil
+}
+
+func (d *Dispatcher) claim(key intentKey) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.waiting[key] {
+		return false
+	}
+	d.waiting[key] = true
+	return true
 }
 
 // settled lets the intent of an approved run go on, or be done.

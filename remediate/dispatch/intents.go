@@ -4,6 +4,7 @@ package dispatch
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/etcdops/etcdops/remediate"
@@ -64,8 +65,8 @@ func (d *Dispatcher) look(ctx context.Context) {
 		p, known := s.policy(i.Policy)
 		_, reachable := s.target(i.Cluster)
 		switch {
-		case !known || !reachable:
-			d.close(ctx, i, "gone", "the policy or the cluster is not configured any more")
+		case !known || !reachable || !slices.Contains(p.Clusters, i.Cluster):
+			d.close(ctx, i, "gone", "the configuration does not allow it any more")
 		case now.Sub(i.AcceptedAt) > intentAge:
 			d.close(ctx, i, journal.ClosedExpired, "")
 		case !i.NextTry.After(now) && d.take(i):

@@ -28,7 +28,7 @@ func (cooldown) Check(_ context.Context, c *remediate.Cluster, _ *remediate.Step
 		return err
 	}
 	last := l.LastSpent(c.Name, c.Policy.Name)
-	if last.IsZero() {
+	if last.IsZero() || l.Unfinished(c.Name, c.Policy.Name) {
 		return nil
 	}
 	// A last run that lies ahead, since our clock was set back, refuses as well.

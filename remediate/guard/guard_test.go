@@ -29,6 +29,7 @@ type scene struct {
 }
 
 type fakeLedger struct {
+	unfinished bool
 	remediate.Ledger
 	spent    []time.Time
 	last     time.Time
@@ -44,6 +45,7 @@ func (l *fakeLedger) Spent(string, string) []time.Time      { return l.spent }
 func (l *fakeLedger) LastSpent(string, string) time.Time    { return l.last }
 func (l *fakeLedger) Complete() (bool, time.Time)           { return l.complete, l.since }
 func (l *fakeLedger) Breaker(string, string) (bool, string) { return l.breaker != "", l.breaker }
+func (l *fakeLedger) Unfinished(string, string) bool        { return l.unfinished }
 func (l *fakeLedger) Paused() (time.Time, string)           { return l.paused, l.by }
 func (l *fakeLedger) Fit() error                            { return l.fit }
 

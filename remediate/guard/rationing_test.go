@@ -90,6 +90,7 @@ func TestCooldown(t *testing.T) {
 		{"over", func(s *scene) { s.ledger.last = noon.Add(-6 * time.Hour) }, "", 0},
 		{"not over", func(s *scene) { s.ledger.last = noon.Add(-6*time.Hour + time.Minute) }, "1m0s left", time.Minute},
 		{"none", func(s *scene) { s.Policy.Cooldown, s.ledger.last = 0, noon }, "", 0},
+		{"going on after a wait that was cut short", func(s *scene) { s.ledger.last, s.ledger.unfinished = noon, true }, "", 0},
 		{"ignored by hand", func(s *scene) { s.ledger.last = noon; hand(s) }, "", 0},
 		{"by hand", func(s *scene) { s.ledger.last = noon; hand(s); s.Run.IgnoreCooldown = false }, "6h0m0s left", 6 * time.Hour},
 		{"an alert cannot ignore it", func(s *scene) {
@@ -114,6 +115,7 @@ func TestBudget(t *testing.T) {
 	verdicts(t, "budget", []row{
 		{"one left", func(s *scene) { s.ledger.spent = ago(20, 10, 1) }, "", 0},
 		{"spent", func(s *scene) { s.ledger.spent = ago(20, 10, 5, 1) }, "4 of 4 runs of the last 24 hours are spent", 4 * time.Hour},
+		{"going on after a wait that was cut short", func(s *scene) { s.ledger.spent, s.ledger.unfinished = ago(20, 10, 5, 1), true }, "", 0},
 		{"overspent", func(s *scene) { s.ledger.spent = ago(23, 20, 10, 5, 1) }, "5 of 4 runs", 4 * time.Hour},
 		{"in no order", func(s *scene) { s.ledger.spent = ago(1, 20, 5, 10) }, "4 of 4 runs", 4 * time.Hour},
 		{"older ones do not count", func(s *scene) { s.ledger.spent = ago(30, 24, 5, 1) }, "", 0},

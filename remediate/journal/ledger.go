@@ -90,6 +90,22 @@ func (j *Journal) Breaker(cluster, policy string) (open bool, why string) {
 	return !p.Opened.IsZero(), p.Why
 }
 
+// Unfinished says whether the last run of that policy on that cluster was cut short
+// while it waited: it is gone on with, and is no new run.
+func (j *Journal) Unfinished(cluster, policy string) bool {
+	for _, r := range j.runs(0, func(r *record) bool {
+		return r.Head.Cluster == cluster && r.Head.Policy == policy && r.Head.Outcome != "" && !r.Head.StartedAt.IsZero()
+	}) {
+		switch {
+		case r.Applied():
+			return r.Outcome == remediate.Interrupted && r.Steps[len(r.Steps)-1].Action == remediate.StepWait
+		case r.Outcome != remediate.Refused && r.Outcome != remediate.Interrupted: // it found nothing to do, say
+			return false
+		}
+	}
+	return false
+}
+
 // LastDelete implements remediate.Ledger.
 func (j *Journal) LastDelete(cluster string) (revision int64, at time.Time) {
 	j.mu.RLock()

@@ -130,6 +130,55 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
+// TestUnfinished: a run that was cut short in its wait is gone on with; one that was cut
+// short elsewhere, or ended, is not.
+func TestUnfinished(t *testing.T) {
+	begun := func(kind string) *remediate.Step {
+		return &remediate.Step{Action: kind, StartedAt: start, FinishedAt: start.Add(time.Second)}
+	}
+	for name, test := range map[string]struct {
+		steps   []*remediate.Step
+		outcome remediate.Outcome
+		want    bool
+	}{
+		"in its wait":         {[]*remediate.Step{begun(remediate.StepPrune), begun(remediate.StepWait)}, remediate.Interrupted, true},
+		"after its wait":      {[]*remediate.Step{begun(remediate.StepPrune), begun(remediate.StepWait), begun(remediate.StepCompact)}, remediate.Interrupted, false},
+		"before any change":   {[]*remediate.Step{begun(remediate.StepWait)}, remediate.Interrupted, false},
+		"it came to its end":  {[]*remediate.Step{begun(remediate.StepPrune), begun(remediate.StepWait)}, remediate.Succeeded, false},
+		"it failed":           {[]*remediate.Step{begun(remediate.StepPrune), begun(remediate.StepWait)}, remediate.Failed, false},
+		"there was never one": {nil, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j, err := Open(t.TempDir()+"/journal", Options{Now: newClock().Now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer j.Close()
+			if test.outcome != "" {
+				run := &remediate.Run{ID: "r", Cluster: "prod", Policy: "full", StartedAt: start}
+				if err := j.PutRun(t.Context(), run); err != nil {
+					t.Fatal(err)
+				}
+				for i, s := range test.steps {
+					if err := j.PutStep(t.Context(), "r", i, s); err != nil {
+						t.Fatal(err)
+					}
+				}
+				run.Outcome, run.FinishedAt = test.outcome, start.Add(time.Minute)
+				if err := j.PutRun(t.Context(), run); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := j.Unfinished("prod", "full"); got != test.want {
+				t.Errorf("%v", got)
+			}
+			if j.Unfinished("prod", "other") || j.Unfinished("other", "full") {
+				t.Error("another's run counts")
+			}
+		})
+	}
+}
+
 func TestLastDelete(t *testing.T) {
 	r := newRig(t, Options{MaxBytes: 100, disk: newFragile().on})
 	ctx := t.Context()

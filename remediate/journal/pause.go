@@ -21,13 +21,24 @@ func (j *Journal) Pause(ctx context.Context, by string) error {
 	if since, _ := j.Paused(); !since.IsZero() {
 		return nil // the first word stays
 	}
-	return j.put(ctx, entry{Pause: &pause{Paused: true, At: j.now(), By: by}})
+	return j.put(ctx, entry{Pause: &pause{Paused: true, At: j.newest(), By: by}})
 }
 
 // Resume ends the pause, and closes all breakers.
 func (j *Journal) Resume(ctx context.Context, by string) error {
-	now := j.now()
+	now := j.newest()
 	return j.put(ctx, entry{Pause: &pause{At: now, By: by, Resumed: now}})
+}
+
+// newest is now, and later than any word before: another replica's clock may be ahead.
+func (j *Journal) newest() time.Time {
+	j.mu.RLock()
+	defer j.mu.RUnlock()
+	now, last := j.now(), j.state.Pause.At
+	if now.After(last) {
+		return now
+	}
+	return last.Add(time.Nanosecond)
 }
 
 // Paused implements remediate.Ledger.

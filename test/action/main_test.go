@@ -207,6 +207,7 @@ func (m *memory) Spent(string, string) []time.Time      { return nil }
 func (m *memory) LastSpent(string, string) time.Time    { return time.Time{} }
 func (m *memory) Complete() (bool, time.Time)           { return true, time.Time{} }
 func (m *memory) Breaker(string, string) (bool, string) { return false, "" }
+func (m *memory) Unfinished(string, string) bool        { return false }
 func (m *memory) Paused() (time.Time, string)           { return time.Time{}, "" }
 func (m *memory) Fit() error                            { return nil }
 func (m *memory) Snapshots(string, string) []string     { return m.snapshots }

@@ -25,7 +25,7 @@ func TestMembership(t *testing.T) {
 			must(t, err)
 			url := learner.ClientURL()
 			e := exportLab(t, l)
-			s := e.Scrape("/metrics")
+			s := agreed(t, e)
 			check(t, s.Up(url), s.Want(1, "endpoint_is_learner", "url", url), s.Want(0, "endpoint_is_leader", "url", url),
 				s.Want(1, "endpoint_has_leader", "url", url), s.Want(3, "cluster_voters_healthy"), s.Want(2, "cluster_quorum_size"),
 				s.Want(1, "endpoint_healthy", "url", url, "check", "serializable_read"),
@@ -38,7 +38,7 @@ func TestMembership(t *testing.T) {
 
 			id, peer, err := l.AddUnstarted(patient(t))
 			must(t, err)
-			s = e.Scrape("/metrics")
+			s = agreed(t, e)
 			check(t, s.Want(1, "cluster_members_unstarted"), s.Want(4, "cluster_members", "role", "voter"),
 				s.Want(3, "cluster_quorum_size"), s.Want(3, "cluster_voters_healthy"), s.Want(0, "cluster_failure_tolerance"),
 				s.Want(0, "member_started", "member_id", fmt.Sprintf("%x", id)), s.Want(0, "cluster_members_unmonitored"),
@@ -46,6 +46,17 @@ func TestMembership(t *testing.T) {
 			checkAgreement(t, s)
 		})
 	}
+}
+
+// agreed scrapes until the last follower has applied a change of the membership, which
+// etcd reports as done before.
+func agreed(t *testing.T, e *Exporter) (s *Scrape) {
+	t.Helper()
+	await(t, startTime, "the members agree", func() error {
+		s = e.Scrape("/metrics")
+		return s.Want(1, "cluster_views", "of", "membership")
+	})
+	return s
 }
 
 // checkAgreement is for clusters in which no collector has a reason to fail.

@@ -27,6 +27,7 @@ func (quiet) Spent(string, string) []time.Time      { return nil }
 func (quiet) LastSpent(string, string) time.Time    { return time.Time{} }
 func (quiet) Complete() (bool, time.Time)           { return true, time.Time{} }
 func (quiet) Breaker(string, string) (bool, string) { return false, "" }
+func (quiet) Unfinished(string, string) bool        { return false }
 func (quiet) Paused() (time.Time, string)           { return time.Time{}, "" }
 func (quiet) Fit() error                            { return nil }
 

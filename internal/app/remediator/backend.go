@@ -25,7 +25,7 @@ func (a *app) State() web.State {
 		s.JournalFault = err.Error()
 	}
 	v := a.config.Load()
-	if s.Election = v.Remediation.Election.Enabled; s.Election {
+	if s.Election = v.Remediation.Election.Enabled && !a.clusters.idle; s.Election {
 		s.Leader, s.Holder = a.leads()
 	}
 	for _, p := range v.Remediation.Policies {

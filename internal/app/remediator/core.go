@@ -40,6 +40,7 @@ type cluster struct {
 type clusters struct {
 	log     *slog.Logger
 	journal *journal.Journal
+	idle    bool // nothing is ever done: no election is taken part in, which writes to etcd
 
 	mu  sync.Mutex
 	all []*cluster
@@ -91,7 +92,7 @@ func (c *clusters) make(life context.Context, wanted config.Cluster, r *config.R
 	one.history = watch.New(watch.Options{
 		Cluster: wanted.Name, Sample: watch.Light(client), Store: samples{c.journal, log}, Log: log,
 	})
-	if r.Election.Enabled {
+	if r.Election.Enabled && !c.idle {
 		if one.election, err = newElection(one, r.Election.Prefix, c.journal); err != nil {
 			one.close()
 			return nil, err

@@ -84,9 +84,11 @@ func (e *election) holds() (bool, string) {
 
 // run takes part until ctx ends.
 func (e *election) run(ctx context.Context) {
-	var both sync.WaitGroup
-	defer both.Wait()
-	both.Go(func() { e.Run(ctx) })
+	var part sync.WaitGroup
+	taking, resign := context.WithCancel(context.WithoutCancel(ctx))
+	part.Go(func() { e.Run(taking) })
+	defer part.Wait()
+	defer resign()
 	tick := time.NewTicker(mirrorEvery)
 	defer tick.Stop()
 	held := false
@@ -94,7 +96,8 @@ func (e *election) run(ctx context.Context) {
 		e.exchange(ctx, &held)
 		select {
 		case <-tick.C:
-		case <-ctx.Done():
+		case <-ctx.Done(): // whoever acts next has to know what we did
+			e.exchange(context.WithoutCancel(ctx), &held)
 			return
 		}
 	}
@@ -120,7 +123,7 @@ func (e *election) exchange(ctx context.Context, held *bool) {
 		e.tell(err)
 		return
 	}
-	e.setRead(true, "")
+	e.setRead(holds, "it was not asked since") // what was read before we held may be old
 	if now := e.journal.Export(e.cluster); !bytes.Equal(now, data) {
 		err = e.live.PutMirror(ctx, e.prefix, now)
 	}

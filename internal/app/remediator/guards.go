@@ -25,7 +25,7 @@ func (c *clusters) guards(r *config.Remediation) ([]remediate.Guard, error) {
 		return nil, err
 	}
 	o := guard.Options{Windows: open}
-	if r.Election.Enabled {
+	if r.Election.Enabled && !c.idle {
 		o.Election = c
 	}
 	if r.Prometheus.URL != "" {

@@ -205,7 +205,7 @@ type local struct {
 
 func newLocal(ctx context.Context, v *config.Validated, kept *journal.Journal, h Hand) (*local, error) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	l := &local{clusters: &clusters{log: h.Logger, journal: kept}, journal: kept, stop: stop}
+	l := &local{clusters: &clusters{log: h.Logger, journal: kept, idle: h.Plan}, journal: kept, stop: stop}
 	one := *v
 	one.Clusters = nil
 	for _, c := range v.Clusters {

@@ -68,6 +68,7 @@ type app struct {
 	log        *slog.Logger
 	life       context.Context //nolint:containedctx // the program's life: what a reload makes hangs on it
 	working    context.Context //nolint:containedctx // ends when the program is told to stop: runs end with it
+	end        context.CancelFunc
 	journal    *journal.Journal
 	clusters   *clusters
 	dispatcher *dispatch.Dispatcher
@@ -94,7 +95,9 @@ func Serve(ctx context.Context, o Options, reload <-chan struct{}) error {
 		"mode", o.Mode, "clusters", len(v.Clusters), "policies", len(v.Remediation.Policies))
 	life, stop := context.WithCancel(context.WithoutCancel(ctx)) // watching and elections go on while a run ends
 	defer stop()
-	a := &app{options: o, log: o.Logger, life: life, working: ctx}
+	working, end := context.WithCancel(ctx)
+	defer end()
+	a := &app{options: o, log: o.Logger, life: life, working: working, end: end}
 	if a.journal, err = journal.Open(v.Remediation.Journal, journal.Options{Log: o.Logger}); err != nil {
 		return err
 	}
@@ -103,7 +106,7 @@ func Serve(ctx context.Context, o Options, reload <-chan struct{}) error {
 		return err
 	}
 	defer func() { stop(); a.clusters.close() }()
-	return a.serve(ctx, v, reload)
+	return a.serve(v, reload) //nolint:contextcheck // at its end the contexts it has have ended
 }
 
 func (a *app) closeJournal() {
@@ -127,7 +130,7 @@ func (a *app) start(v *config.Validated) (err error) {
 		Alertmanager: r.Notify.Alertmanager, Grafana: r.Notify.Grafana.URL, GrafanaTokenFile: r.Notify.Grafana.TokenFile,
 		Log: a.log, Now: time.Now,
 	})
-	a.clusters = &clusters{log: a.log, journal: a.journal}
+	a.clusters = &clusters{log: a.log, journal: a.journal, idle: a.options.Mode == remediate.ModePlan}
 	a.config.Store(v)
 	a.metrics = web.NewMetrics(a.State)
 	a.dispatcher = dispatch.New(dispatch.Options{
@@ -193,7 +196,7 @@ func (a *app) finished(run *remediate.Run) {
 }
 
 // serve runs the web server, the socket and the intents until ctx ends.
-func (a *app) serve(ctx context.Context, v *config.Validated, reload <-chan struct{}) error {
+func (a *app) serve(v *config.Validated, reload <-chan struct{}) error {
 	server := &http.Server{
 		Handler: web.Handler(web.Options{
 			Backend: a, Auth: a.auth, Metrics: a.metrics, Version: version.Version, Now: time.Now, Log: a.log,
@@ -207,31 +210,29 @@ func (a *app) serve(ctx context.Context, v *config.Validated, reload <-chan stru
 		IdleTimeout:       5 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 	}
-	socket, err := listenSocket(ctx, v.Remediation.Journal)
+	socket, err := listenSocket(a.working, v.Remediation.Journal)
 	if err != nil {
 		return err
 	}
 	control := &http.Server{
 		Handler: socketHandler(a.dispatcher), ReadHeaderTimeout: 10 * time.Second,
-		BaseContext: func(net.Listener) context.Context { return ctx }, // what was handed over ends with the program, too
+		BaseContext: func(net.Listener) context.Context { return a.working }, // what was handed over ends with the program, too
 	}
 
 	var group run.Group
-	group.Add(func() error { return toolkit.ListenAndServe(server, a.options.Web, a.log) }, func(error) { a.shut(server) }) //nolint:contextcheck // ctx has ended by then
-	group.Add(func() error { return control.Serve(socket) }, func(error) { a.shut(control) })                               //nolint:contextcheck // likewise
-	working, stop := context.WithCancel(ctx)
-	defer stop()
+	group.Add(func() error { return toolkit.ListenAndServe(server, a.options.Web, a.log) }, func(error) { a.shut(server) })
+	group.Add(func() error { return control.Serve(socket) }, func(error) { a.shut(control) })
 	group.Add(func() error {
-		a.dispatcher.Run(working)
+		a.dispatcher.Run(a.working)
 		a.log.Info("stopped: no run is under way")
 		return nil
-	}, func(error) { stop() })
-	group.Add(func() error { return a.reloads(working, reload) }, func(error) { stop() })
+	}, func(error) { a.end() })
+	group.Add(func() error { return a.reloads(a.working, reload) }, func(error) { a.end() })
 	group.Add(func() error {
-		a.notifier.Run(working)
-		<-working.Done() // it ends at once where nobody is to be told
+		a.notifier.Run(a.working)
+		<-a.working.Done() // it ends at once where nobody is to be told
 		return nil
-	}, func(error) { stop() })
+	}, func(error) { a.end() })
 	if err := group.Run(); err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
@@ -241,6 +242,7 @@ func (a *app) serve(ctx context.Context, v *config.Validated, reload <-chan stru
 // shut ends a server when the runs have ended: the page and the metrics tell of them
 // until then.
 func (a *app) shut(server *http.Server) {
+	a.end() // also where a server has failed: nothing new is begun, and what is under way ends
 	a.dispatcher.Wait()
 	ending, cancel := context.WithTimeout(a.life, shutdownTime)
 	defer cancel()
