@@ -88,17 +88,33 @@ func (a *recoverSpace) planDefrag(ctx context.Context, c *remediate.Cluster) (*r
 	if went, ok := view.Run.Steps[i].Detail.(distance); !ok || went < farRevisions {
 		return nil, nil
 	}
-	full := unfallen(&view, &remediate.Step{})
-	for i, m := range view.Seen.Members {
-		if slices.Contains(full, m.ID) {
-			view.Seen.Members[i].Status.DBInUse = max(m.Status.DBSize/2, 1)
-		}
+	return a.planHalf(ctx, &view, "gives back what the compaction will have freed")
+}
+
+// planLast plans the last means before a person is asked: it defragments a full voter
+// that was not defragmented since the last compaction, although by its own account
+// there is nothing to give. That account may be from before the compaction, and while
+// nothing may be written it can stay so.
+func (a *recoverSpace) planLast(ctx context.Context, c *remediate.Cluster) (*remediate.Step, error) {
+	view := *c
+	view.Run, view.Seen = round(c.Run), clone(c.Seen)
+	view.Policy.Defrag.MinReclaimable, view.Policy.Defrag.MinFragmentation = worthBytes, worthShare
+	return a.planHalf(ctx, &view, "its account of what is in use may be from before the compaction, and there is nothing else left to try")
+}
+
+// planHalf plans a defragmentation as though half of what full voters hold were
+// unused, and gives that reason for it.
+func (a *recoverSpace) planHalf(ctx context.Context, view *remediate.Cluster, reason string) (*remediate.Step, error) {
+	full, _ := tooFull(view.Seen)
+	for _, m := range full {
+		i := slices.IndexFunc(view.Seen.Members, func(o remediate.Member) bool { return o.ID == m.ID })
+		view.Seen.Members[i].Status.DBInUse = max(m.Status.DBSize/2, 1)
 	}
-	s, err = a.defrag.Plan(ctx, &view)
+	s, err := a.defrag.Plan(ctx, view)
 	switch {
 	case s == nil:
 	case s.Action == remediate.StepDefrag:
-		s.Estimate, s.Reason = 0, "gives back what the compaction will have freed"
+		s.Estimate, s.Reason = 0, reason
 	default:
 		s.Reason = "the leader hands over before it is defragmented"
 	}

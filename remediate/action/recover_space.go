@@ -159,10 +159,17 @@ func (a *recoverSpace) further(ctx context.Context, c *remediate.Cluster) (*reme
 		return nil, err
 	case waiting && (c.Acting || !c.Run.Has(remediate.StepWait, "")):
 		return a.planWait(c)
-	case refused != nil:
+	case !c.Acting && refused != nil:
 		return nil, refused
 	case !c.Acting && len(c.Run.Steps) > 0:
 		return nil, nil // what comes after these steps nobody can tell now
+	case c.Acting:
+		if s, err := a.planLast(ctx, c); s != nil || err != nil {
+			return s, err
+		}
+	}
+	if refused != nil {
+		return nil, refused
 	}
 	return nil, stillFull(c)
 }

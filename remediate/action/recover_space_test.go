@@ -208,6 +208,21 @@ func TestRecoverWithStaleSizesInUse(t *testing.T) {
 	}
 }
 
+// No compaction of this run is seen to free anything: an earlier run made them all,
+// and the members' accounts are from before it.
+func TestRecoverDefragmentsOnceBeforeItGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newField()
+		rewrite(f)
+		f.history, f.compacted = 0, f.revision
+		f.stuck = map[string]bool{"http://m1": true, "http://m2": true, "http://m3": true}
+		run := f.run(t.Context(), t, f.cluster(recoverPolicy()), newRecoverSpace())
+		wantOutcome(t, run, remediate.Succeeded, "")
+		wantKinds(t, run, "defrag move_leader defrag disarm")
+		wantRecovered(t, f)
+	})
+}
+
 func TestRecoverDefragmentsBeforeARevisionIsOldEnough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newField()
