@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -78,6 +79,13 @@ func testMaxPause(t *testing.T, l *lab.Lab) {
 	must(t, err)
 	_, err = client.Put(patient(t), "large", strings.Repeat("x", 1<<20)) // 10 ms at 100 MB/s
 	must(t, err)
+	await(t, 10*time.Second, "the member counts what was written", func() error {
+		status, err := client.Status(patient(t), l.Endpoints()[0])
+		if err == nil && status.DbSizeInUse < 1<<20 {
+			err = fmt.Errorf("%d bytes in use", status.DbSizeInUse)
+		}
+		return err
+	})
 	config := writeConfig(t, l, strings.Replace(policyOf(lone), "settle: 0s", "settle: 0s, max_pause: 1ms", 1))
 	refuses(t, l, config, want{by: "pause", saying: "longer than max_pause"}, "defrag")
 	_, err = client.Delete(patient(t), "large")
