@@ -3,52 +3,21 @@
 package landing
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
+
+	"github.com/etcdops/etcdops/internal/display"
 )
 
-const (
-	// maxShown bounds a name or URL on the page, in characters.
-	maxShown = 100
-	// maxMarks is how many combining marks a letter may carry: more of them are
-	// drawn across the neighbouring rows.
-	maxMarks = 3
-)
+const day = 24 * time.Hour
 
-// clean makes text from outside fit to be shown: a run of characters that can
-// not be seen or that change the direction of others becomes one U+FFFD, so that
-// two names that look alike are told apart, and what is too long is cut.
-// Escaping is the template's part.
-func clean(text string) string {
-	var out strings.Builder
-	shown, marks, hidden := 0, 0, false
-	for _, r := range text {
-		if shown >= maxShown {
-			return out.String() + "…"
-		}
-		if unicode.In(r, unicode.Mn, unicode.Me) {
-			if marks++; marks > maxMarks {
-				continue
-			}
-		} else {
-			marks = 0
-		}
-		if !unicode.IsGraphic(r) {
-			r = unicode.ReplacementChar
-		}
-		if r == unicode.ReplacementChar && hidden {
-			continue
-		}
-		hidden = r == unicode.ReplacementChar
-		out.WriteRune(r)
-		shown++
-	}
-	return strings.TrimSpace(out.String())
-}
+// maxShown bounds a name or URL on the page, in characters.
+const maxShown = 100
+
+// clean makes text from outside fit to be shown.
+func clean(text string) string { return display.Clean(text, maxShown) }
 
 // middle is clean for what is told apart by its end as well, such as a path: what
 // is too long loses its middle.
@@ -62,15 +31,16 @@ func middle(text string) string {
 }
 
 // size prints bytes in binary units.
-func size(bytes float64) string {
-	unit := 0
-	for units := len(sizeUnits); bytes >= 1024 && unit < units-1; unit++ {
-		bytes /= 1024
-	}
-	return short(bytes) + "\u00a0" + sizeUnits[unit]
-}
+func size(bytes float64) string { return display.Size(whole(bytes)) }
 
-var sizeUnits = []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
+// whole turns a metric into a whole number; what none can hold becomes the largest.
+func whole(v float64) int64 {
+	const largest = 1 << 62
+	if math.IsNaN(v) {
+		return 0
+	}
+	return int64(min(max(v, -largest), largest))
+}
 
 // sizeOf prints a part of a whole, with the unit once where one will do.
 func sizeOf(part, whole float64) string {
@@ -82,25 +52,6 @@ func sizeOf(part, whole float64) string {
 	return p + " of " + w
 }
 
-// short prints about three digits.
-func short(v float64) string {
-	decimals := 0
-	switch {
-	case math.Abs(v) < 10:
-		decimals = 2
-	case math.Abs(v) < 100:
-		decimals = 1
-	}
-	text := strconv.FormatFloat(v, 'f', decimals, 64)
-	if decimals > 0 {
-		text = strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
-	}
-	if text == "-0" {
-		return "0"
-	}
-	return text
-}
-
 // percent never rounds up to a whole that is not reached.
 func percent(part, whole float64) string {
 	return strconv.FormatFloat(math.Floor(100*part/whole), 'f', 0, 64) + "\u00a0%"
@@ -108,39 +59,14 @@ func percent(part, whole float64) string {
 
 // grouped prints a whole number with a comma every three digits.
 func grouped(v float64) string {
-	digits := strconv.FormatFloat(math.Abs(v), 'f', 0, 64)
 	if math.IsInf(v, 0) || math.IsNaN(v) {
-		return digits
+		return strconv.FormatFloat(v, 'f', 0, 64)
 	}
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	if v < 0 {
-		return "-" + digits
-	}
-	return digits
+	return display.Grouped(whole(v))
 }
-
-const day = 24 * time.Hour
 
 // lapse prints a length of time with the two units that matter.
-func lapse(d time.Duration) string {
-	d = max(d, 0)
-	switch {
-	case d < time.Second:
-		return short(float64(d)/float64(time.Millisecond)) + "\u00a0ms"
-	case d < time.Minute:
-		return short(d.Seconds()) + "\u00a0s"
-	case d < time.Hour:
-		return two(d/time.Minute, "m", d%time.Minute/time.Second, "s")
-	case d < 2*day:
-		return two(d/time.Hour, "h", d%time.Hour/time.Minute, "m")
-	case d < 2*365*day:
-		return fmt.Sprintf("%d\u00a0days", d/day)
-	default:
-		return fmt.Sprintf("%d\u00a0years", d/(365*day))
-	}
-}
+func lapse(d time.Duration) string { return display.Lapse(d) }
 
 // ago prints how long ago something was.
 func ago(d time.Duration) string { return lapse(d) + " ago" }
@@ -148,14 +74,6 @@ func ago(d time.Duration) string { return lapse(d) + " ago" }
 // since is how long before t a metric's Unix time is; never less than nothing.
 func since(t time.Time, unix float64) time.Duration {
 	return max(0, seconds(float64(t.UnixMilli())/1000-unix))
-}
-
-// two leaves the second unit out where there is none of it.
-func two(a time.Duration, unit string, b time.Duration, smaller string) string {
-	if b == 0 {
-		return fmt.Sprintf("%d\u00a0%s", a, unit)
-	}
-	return fmt.Sprintf("%d\u00a0%s %d\u00a0%s", a, unit, b, smaller)
 }
 
 // seconds turns a metric into a duration; what no duration can hold becomes the
@@ -174,9 +92,4 @@ func offset(d time.Duration) string {
 }
 
 // count prints a number with its noun.
-func count(n float64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return grouped(n) + " " + many
-}
+func count(n float64, one, many string) string { return display.Count(whole(n), one, many) }

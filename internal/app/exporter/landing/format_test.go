@@ -13,7 +13,7 @@ import (
 func TestFormats(t *testing.T) {
 	for got, want := range map[string]string{
 		size(0): "0 B", size(1023): "1023 B", size(1536): "1.5 KiB", size(512 << 20): "512 MiB", size(8 << 30): "8 GiB", size(2.15 * (1 << 30)): "2.15 GiB",
-		size(1 << 62): "4096 PiB", sizeOf(100<<20, 8<<30): "100 MiB of 8 GiB", sizeOf(7.4*(1<<30), 8<<30): "7.4 of 8 GiB",
+		size(1 << 62): "4 EiB", sizeOf(100<<20, 8<<30): "100 MiB of 8 GiB", sizeOf(7.4*(1<<30), 8<<30): "7.4 of 8 GiB",
 		percent(9999, 10000): "99 %", percent(1, 3): "33 %",
 		grouped(0): "0", grouped(999): "999", grouped(1000): "1,000", grouped(1234567): "1,234,567", grouped(-1234): "-1,234", grouped(math.Inf(1)): "+Inf",
 		lapse(-time.Second): "0 ms", lapse(612 * time.Microsecond): "0.61 ms", lapse(3200 * time.Millisecond): "3.2 s",
