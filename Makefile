@@ -45,6 +45,15 @@ tool = $(TOOLS)/$(1)-$(shell awk '$$1 == "tool" {t = $$2 "/"} t && index(t, $$1 
 GOLANGCI_LINT := $(call tool,golangci-lint)
 GOTESTSUM := $(call tool,gotestsum)
 ALERTMANAGER := $(call tool,alertmanager)
+AMTOOL := $(call tool,amtool)
+PROMETHEUS := $(call tool,prometheus)
+PROMTOOL := $(call tool,promtool)
+JSONNET := $(call tool,jsonnet)
+JSONNETFMT := $(call tool,jsonnetfmt)
+JSONNET_LINT := $(call tool,jsonnet-lint)
+# What tests and targets call beside Go.
+BESIDE := $(ALERTMANAGER) $(AMTOOL) $(PROMETHEUS) $(PROMTOOL) $(JSONNET)
+MIXIN = $(shell find mixin -name '*.jsonnet' -o -name '*.libsonnet')
 # One run, one count, however many modules.
 TEST := $(GOTESTSUM) --format=pkgname --format-hide-empty-pkg --raw-command -- tools/go_test.sh
 
@@ -69,7 +78,7 @@ run: bin/etcd_exporter bin/etcd_lab ## Three etcd members over mTLS and the expo
 	@exec bin/etcd_lab --members=3 --keys=2000 --events=5000 --exporter=$(LISTEN) -- bin/etcd_exporter --config.file={config} --web.listen-address=$(LISTEN)
 
 .PHONY: test
-test: lint check-generated build etcd-binaries race $(GOTESTSUM) $(ALERTMANAGER) ## Everything that CI runs; the last line counts the tests.
+test: lint check build etcd-binaries race $(GOTESTSUM) $(BESIDE) ## Everything that CI runs; the last line counts the tests.
 	@$(TEST) '. $(UNITFLAGS) ./...' 'test $(E2EFLAGS) ./...' 'drill $(E2EFLAGS) ./...'
 
 .PHONY: unit
@@ -77,7 +86,7 @@ unit: race $(GOTESTSUM) ## The tests of the root module.
 	@$(TEST) '. $(UNITFLAGS) ./...'
 
 .PHONY: e2e
-e2e: build etcd-binaries $(GOTESTSUM) $(ALERTMANAGER) ## The tests on real etcd (one of them: E2EFLAGS=-run=TestName).
+e2e: build etcd-binaries $(GOTESTSUM) $(BESIDE) ## The tests on real etcd (one of them: E2EFLAGS=-run=TestName).
 	@$(TEST) 'test $(E2EFLAGS) ./...' 'drill $(E2EFLAGS) ./...'
 
 .PHONY: race
@@ -91,18 +100,36 @@ lint: $(GOLANGCI_LINT) ## Lint every module, and show that the exporter links no
 	if grep -E '/(remediate|internal/etcd/mutate)(/|$$)' <<<"$$deps"; then echo 'etcd_exporter links code that changes etcd'; exit 1; fi
 
 .PHONY: fmt
-fmt: $(GOLANGCI_LINT) ## Format the Go files of every module.
+fmt: $(GOLANGCI_LINT) $(JSONNETFMT) ## Format the Go files of every module, and the mixin.
+	@$(JSONNETFMT) -i $(MIXIN)
 	@for module in . $(NESTED); do (cd $$module && $(GOLANGCI_LINT) fmt ./...); done
 
 .PHONY: generate
-generate: ## Write docs/metrics.md from the collectors' own tables.
-	@mkdir -p docs
+generate: $(JSONNET) ## Write docs/metrics.md from the programs' tables; alerts/, dashboards/ and deploy/prometheus-operator/ from mixin/.
+	@mkdir -p docs alerts dashboards deploy/prometheus-operator
 	$(METRICSDOC) >docs/metrics.md.new
 	@mv docs/metrics.md.new docs/metrics.md
+	@rm -f alerts/*.yaml dashboards/*.json deploy/prometheus-operator/*.yaml
+	@$(JSONNET) -S -m . mixin/render.jsonnet >/dev/null
+
+.PHONY: check
+check: check-generated check-mixin ## Fail when something generated is stale, or the mixin or its rules are not well made.
 
 .PHONY: check-generated
-check-generated: ## Fail when docs/metrics.md is stale.
+check-generated: $(JSONNET)
 	@$(METRICSDOC) | diff -u docs/metrics.md - || { echo 'docs/metrics.md is stale: run make generate'; exit 1; }
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	$(JSONNET) -c -S -m "$$fresh" mixin/render.jsonnet >/dev/null; \
+	for kind in 'alerts *.yaml' 'dashboards *.json' 'deploy/prometheus-operator *.yaml'; do \
+		read -r dir names <<<"$$kind"; \
+		diff -u --label committed --label rendered <(cd $$dir && tail -n +1 $$names) <(cd "$$fresh/$$dir" && tail -n +1 $$names) || { echo "$$dir/ is stale: run make generate"; exit 1; }; \
+	done
+
+.PHONY: check-mixin
+check-mixin: $(JSONNETFMT) $(JSONNET_LINT) $(PROMTOOL)
+	@$(JSONNETFMT) --test $(MIXIN) || { echo 'not as jsonnetfmt has it: run make fmt'; exit 1; }
+	@$(JSONNET_LINT) $(MIXIN)
+	@$(PROMTOOL) check rules --lint=all --lint-fatal alerts/*.yaml >/dev/null
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME (20s).
@@ -124,7 +151,7 @@ image-scratch: bin/$(PROGRAM) ## The same from scratch and bin/PROGRAM, where no
 	@$(MAKE) image IMAGE_FLAGS='$(IMAGE_FLAGS) --target prebuilt --build-arg BASE=scratch'
 
 .PHONY: tools
-tools: $(GOLANGCI_LINT) $(GOTESTSUM) $(ALERTMANAGER) ## Build the pinned tools into .tools/.
+tools: $(GOLANGCI_LINT) $(GOTESTSUM) $(BESIDE) $(JSONNETFMT) $(JSONNET_LINT) ## Build the pinned tools into .tools/.
 
 $(TOOLS)/%:
 	@echo 'Building $(@F); the first time takes a while.'

@@ -1,0 +1,4 @@
+// The dashboards, by the name of their file.
+{
+  grafanaDashboards+:: {},
+}

@@ -1,0 +1,6 @@
+// The bundle in the form that mixins have: prometheusAlerts, prometheusRules and
+// grafanaDashboards, made from _config.
+(import 'config.libsonnet') +
+(import 'alerts/alerts.libsonnet') +
+(import 'rules/rules.libsonnet') +
+(import 'dashboards/dashboards.libsonnet')
