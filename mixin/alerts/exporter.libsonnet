@@ -1,6 +1,5 @@
 // Whether the exporter itself sees what it is to watch.
 function(config, lib)
-  local cluster = lib.labels();
   local braces(matchers) = '{%s}' % std.join(', ', std.filter(function(m) m != '', matchers));
   local up = 'up' + braces([config.exporterUpSelector]);
   local errors(matchers) = lib.exporter('exporter_rpc_errors_total', matchers);
