@@ -171,5 +171,8 @@
     remediationRunsRange: '6h',
     remediationRuns: 2,
     remediationStuck: '30m',
+    // How far back a refusal counts: longer than the remediator waits between two tries
+    // of an open intent, ten minutes at most.
+    remediationRefusedRange: '15m',
   },
 }

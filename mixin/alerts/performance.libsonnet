@@ -64,7 +64,7 @@ function(config, lib)
       'EtcdLeaderChanges',
       'warning',
       '5m',
-      '%s >= %.12g' % [lib.max('increase(%s[%s])' % [lib.native('etcd_server_leader_changes_seen_total'), lib.scaled(config.leaderRange)]), config.leaderChanges],
+      '%s >= %.12g' % [lib.max('round(increase(%s[%s]))' % [lib.native('etcd_server_leader_changes_seen_total'), lib.scaled(config.leaderRange)]), config.leaderChanges],
       'The leadership changes too often.',
       'Cluster {{ $labels.cluster }} changed its leader {{ $value | humanize }} times within ' + config.leaderRange + ': each time writes stop for a moment.',
     ),

@@ -63,11 +63,11 @@ function(config, lib)
       ||| % {
         policy: policy,
         refused: lib.remediation('refused_total', ['guard!="cooldown"']),
-        range: lib.scaled('15m'),
+        range: lib.scaled(config.remediationRefusedRange),
         firing: firing,
       },
       'A guard keeps the remediator from acting.',
-      'The alert of ' + what + ' fires, and guards have refused {{ $value | humanize }} times within 15 minutes: the status page says which and why.',
+      'The alert of ' + what + ' fires, and guards have refused {{ $value | humanize }} times within ' + config.remediationRefusedRange + ': the status page says which and why.',
       keep='5m',
     ),
     lib.alert(
