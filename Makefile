@@ -130,6 +130,7 @@ check-mixin: $(JSONNETFMT) $(JSONNET_LINT) $(PROMTOOL)
 	@$(JSONNETFMT) --test $(MIXIN) || { echo 'not as jsonnetfmt has it: run make fmt'; exit 1; }
 	@$(JSONNET_LINT) $(MIXIN)
 	@$(PROMTOOL) check rules --lint=all --lint-fatal alerts/*.yaml >/dev/null
+	@$(PROMTOOL) test rules mixin/tests/*.yaml >/dev/null
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME (20s).

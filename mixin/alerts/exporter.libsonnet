@@ -14,7 +14,7 @@ function(config, lib)
       |||
         max by (%(labels)s) (last_over_time(%(up)s[%(bridge)s])) == 0
         or
-        absent(last_over_time(%(up)s[%(bridge)s])) - 1
+        absent_over_time(%(up)s[%(bridge)s]) - 1
       ||| % { up: up, labels: lib.labels([config.instanceLabel]), bridge: lib.scaled('4m') },
       'The exporter cannot be scraped: nobody watches etcd.',
       'Prometheus cannot scrape the exporter{{ if $labels.instance }} at {{ $labels.instance }}{{ end }}{{ if $labels.cluster }} for cluster {{ $labels.cluster }}{{ end }} (up is {{ $value }}): no alert on etcd can fire.',

@@ -30,7 +30,7 @@ function(config, lib)
       '0m',
       '%s > 0' % ran('failed', config.remediationFailedRange),
       'A remediation failed.',
-      'A run of ' + what + ' failed within ' + config.remediationFailedRange + ' ({{ $value | humanize }} in all): /api/v1/runs of the remediator has its reason.',
+      'A run of ' + what + ' failed within ' + config.remediationFailedRange + ' ({{ $value | printf "%.0f" }} in all): /api/v1/runs of the remediator has its reason.',
     ),
     lib.alert(
       'EtcdRemediationIneffective',
@@ -51,7 +51,7 @@ function(config, lib)
         firing: firing,
       },
       'What the remediator does changes nothing: its alert goes on.',
-      'The alert of ' + what + ' fires although the remediator acted (runs within ' + config.remediationRunsRange + ', or 1 for an open breaker: {{ $value | humanize }}): the cause is another.',
+      'The alert of ' + what + ' fires although the remediator acted (runs within ' + config.remediationRunsRange + ', or 1 for an open breaker: {{ $value | printf "%.0f" }}): the cause is another.',
     ),
     lib.alert(
       'EtcdRemediationBlocked',
@@ -67,7 +67,7 @@ function(config, lib)
         firing: firing,
       },
       'A guard keeps the remediator from acting.',
-      'The alert of ' + what + ' fires, and guards have refused {{ $value | humanize }} times within ' + config.remediationRefusedRange + ': the status page says which and why.',
+      'The alert of ' + what + ' fires, and guards have refused {{ $value | printf "%.0f" }} times within ' + config.remediationRefusedRange + ': the status page says which and why.',
       keep='5m',
     ),
     lib.alert(
@@ -101,7 +101,7 @@ function(config, lib)
       |||
         max by (job) (last_over_time(%(up)s[%(bridge)s])) == 0
         or
-        absent(last_over_time(%(up)s[%(bridge)s])) - 1
+        absent_over_time(%(up)s[%(bridge)s]) - 1
       ||| % { up: own('up'), bridge: lib.scaled('4m') },
       'The remediator cannot be scraped.',
       'No remediator can be scraped (up is {{ $value }}): alerts are not acted on.',
@@ -112,7 +112,7 @@ function(config, lib)
       '5m',
       'sum by (job) (increase(%s[%s])) > 0' % [lib.remediation('webhook_requests_total', ['code=~"401|403"']), lib.scaled('15m')],
       'Somebody calls the webhook without the right to.',
-      'The webhook refused {{ $value | humanize }} requests within 15 minutes for want of credentials: Alertmanager has an old token, or somebody else tries.',
+      'The webhook refused {{ $value | printf "%.0f" }} requests within 15 minutes for want of credentials: Alertmanager has an old token, or somebody else tries.',
     ),
     lib.alert(
       'EtcdWebhookUndelivered',
@@ -128,7 +128,7 @@ function(config, lib)
         age: 2 * repeat,
       },
       'Alertmanager cannot deliver to the webhook.',
-      'Alertmanager failed to deliver {{ $value | humanize }} notifications to a webhook within 15 minutes, and the remediator had no heartbeat meanwhile.',
+      'Alertmanager failed to deliver {{ $value | printf "%.0f" }} notifications to a webhook within 15 minutes, and the remediator had no heartbeat meanwhile.',
     ),
     // One for each cluster that the exporter tells of: it proves the chain from the
     // exporter to the webhook.
