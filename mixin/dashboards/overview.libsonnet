@@ -110,7 +110,7 @@ function(config, d)
     ),
     d.stat(
       'First certificate ends',
-      "The certificate of a member or of the exporter that ends first; CAs are on the dashboard Backups and certificates. Coloured from EtcdCertificateExpiring on.",
+      'The certificate of a member or of the exporter that ends first; CAs are on the dashboard Backups and certificates. Coloured from EtcdCertificateExpiring on.',
       'min(%s)' % certificate,
       'suffix: days',
       d.falling(config.certificateWarningDays, config.certificateCriticalDays),
