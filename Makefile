@@ -28,6 +28,8 @@ METRICSDOC ?= $(GO) run ./internal/metricsdoc/cmd/metricsdoc
 ETCD_BINARIES ?= $(GO) -C test run ./cmd/etcd_binaries
 BENCH ?= $(GO) -C test run ./bench
 LISTEN ?= :10379
+# Such as --after=10s --once; bin/etcd_demo --help lists them.
+DEMO_FLAGS ?=
 
 # Leaves out gRPC transports of Google's storage client that we never use, and 13 MB.
 TAGS ?= disable_grpc_modules
@@ -64,7 +66,11 @@ help: ## List the targets.
 .PHONY: build
 build: $(PROGRAMS:%=bin/%) bin/etcd_restore_drill ## Build every program under cmd/, and the restore drill, into bin/.
 
-bin/etcd_lab: FORCE
+.PHONY: demo
+demo: bin/etcd_exporter bin/etcd_remediator bin/etcd_demo $(BESIDE) ## The whole loop to watch: etcd breaks, alerts fire, the remediator acts; Ctrl-C stops all.
+	@exec bin/etcd_demo --root=. $(DEMO_FLAGS)
+
+bin/etcd_lab bin/etcd_demo: FORCE
 	$(GO) -C test build -o ../$@ ./cmd/$(@F)
 
 bin/etcd_restore_drill: FORCE
