@@ -159,9 +159,11 @@
     proposalsRange: '15m',
     fileDescriptors: 0.8,
     // Resident memory as a share of memoryLimit: bytes, or an expression that gives them
-    // by clusterLabel and instanceLabel; '' leaves the alert out.
+    // by clusterLabel and instanceLabel; '' leaves the alert out. 'process' takes what
+    // etcd itself is bound by: GOMEMLIMIT (told from 3.6 on) and the limit of its address
+    // space. Where neither is set nothing fires: name the host's or the pod's memory.
     memoryShare: 0.8,
-    memoryLimit: '',
+    memoryLimit: 'process',
     // Share of unary requests that must succeed.
     errorBudgetTarget: 0.999,
     // Failed requests in the longer window below which a burn is not worth a word: a

@@ -6,6 +6,13 @@ function(config, lib)
                               [std.join(', ', [member] + extra + ['le']), rate(name + '_bucket', '5m')];
   local who = '{{ $labels.%s }} of cluster {{ $labels.%s }}' % [config.instanceLabel, config.clusterLabel];
 
+  local resident = lib.native('process_resident_memory_bytes');
+  local byMember = std.join(', ', [config.clusterLabel, config.instanceLabel]);
+  local memoryLimit =
+    if std.isNumber(config.memoryLimit) then 'max by (%s) (%s) * 0 + %.12g' % [byMember, resident, config.memoryLimit]
+    else if config.memoryLimit == 'process' then 'min by (%s) (%s)' % [byMember, lib.native('', ['__name__=~"go_gc_gomemlimit_bytes|process_virtual_memory_max_bytes"'])]
+    else config.memoryLimit;
+
   local fsync(severity, limit) = lib.alert(
     'EtcdWALFsyncSlow',
     severity,
@@ -111,9 +118,9 @@ function(config, lib)
         max by (%(labels)s) (%(resident)s)
         / on (%(labels)s) group_left () (%(limit)s) > %(share).12g
       ||| % {
-        labels: std.join(', ', [config.clusterLabel, config.instanceLabel]),
-        resident: lib.native('process_resident_memory_bytes'),
-        limit: if std.isNumber(config.memoryLimit) then 'max by (%s, %s) (%s) * 0 + %.12g' % [config.clusterLabel, config.instanceLabel, lib.native('process_resident_memory_bytes'), config.memoryLimit] else config.memoryLimit,
+        labels: byMember,
+        resident: resident,
+        limit: memoryLimit,
         share: config.memoryShare,
       },
       'A member uses most of its memory.',
