@@ -27,6 +27,7 @@ type Election interface {
 // Options are what guards need beside the cluster.
 type Options struct {
 	Election Election                    // nil: this process is the only one
+	Aside    bool                        // others elect who acts, and this process takes no part: it only plans
 	Windows  []timeinterval.TimeInterval // when alerts may start a run; empty: at any time
 	// Free gives the free bytes of a directory's file system; nil: statfs(2).
 	Free func(dir string) (uint64, error)
@@ -44,7 +45,7 @@ func All(o Options) []remediate.Guard {
 	return []remediate.Guard{
 		paused{},
 		journal{},
-		election{o.Election},
+		election{o.Election, o.Aside},
 		window{o.Windows},
 		breaker{},
 		cooldown{},

@@ -42,6 +42,8 @@ func TestElection(t *testing.T) {
 		{"held", func(s *scene) { s.options.Election = held{holds: true} }, "", 0},
 		{"another leads", func(s *scene) { s.options.Election = held{why: "replica-2 leads"} }, "replica-2 leads", 0},
 		{"nobody knows", func(s *scene) { s.options.Election = held{} }, "this one does not lead", 0},
+		{"it takes no part", func(s *scene) { s.options.Aside = true }, "takes no part in the election", 0},
+		{"it takes no part, and plans", func(s *scene) { s.options.Aside, s.Acting = true, false }, "", 0},
 	})
 }
 

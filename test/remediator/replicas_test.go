@@ -135,6 +135,18 @@ func pausedForBoth(t *testing.T, other, told *Server) {
 	knows("resume", 0)
 }
 
+// TestPlanModeTakesNoPart: a process that only plans stands in no election, so that a
+// run by hand that is handed over to it must not act beside the replica that holds.
+func TestPlanModeTakesNoPart(t *testing.T) {
+	t.Parallel()
+	l := plainLab(t, 1)
+	fragment(t, l, 8)
+	config := writeConfig(t, l, strings.Replace(elected, eager, small+eager, 1))
+	serve(t, config, "--mode=plan")
+	plans(t, config, "--wait=20s")
+	refuses(t, l, config, want{by: "election", saying: "takes no part in the election"}, "defrag")
+}
+
 // TestOneJournalOneProcess: without an election the lock of the journal keeps a second
 // process out, and what is asked for by hand is handed over to the one that holds it.
 func TestOneJournalOneProcess(t *testing.T) {

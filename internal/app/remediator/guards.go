@@ -24,7 +24,7 @@ func (c *clusters) guards(r *config.Remediation) ([]remediate.Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := guard.Options{Windows: open}
+	o := guard.Options{Windows: open, Aside: r.Election.Enabled && c.idle}
 	if r.Election.Enabled && !c.idle {
 		o.Election = c
 	}
