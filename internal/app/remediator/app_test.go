@@ -46,6 +46,7 @@ func TestCallers(t *testing.T) {
 	basic := write("basic.yml", "basic_auth_users: {ann: $2y$10$abcdefghijklmnopqrstuv}\n")
 	withTLS := "tls_server_config: {cert: x, key: y, client_ca: z, client_auth_type: %s}\n"
 	required := write("required.yml", strings.ReplaceAll(withTLS, "%s", "RequireAndVerifyClientCert"))
+	anyCA := write("any.yml", "tls_server_config: {cert: x, key: y, client_auth_type: RequireAndVerifyClientCert}")
 	asked := write("asked.yml", strings.ReplaceAll(withTLS, "%s", "VerifyClientCertIfGiven"))
 	for _, test := range []struct {
 		name, file string
@@ -61,6 +62,8 @@ func TestCallers(t *testing.T) {
 		{name: "basic auth and the admin's token", file: basic, admin: true, wrong: "cannot go together"},
 		{name: "the admin's token alone", admin: true},
 		{name: "certificates", file: required, known: true},
+		{name: "certificates of any CA", file: anyCA, wrong: "needs client_ca_file"},
+		{name: "certificates of any CA, and a token", file: anyCA, bearer: true, wrong: "needs client_ca_file"},
 		{name: "certificates for who likes", file: asked},
 		{name: "no such file", file: filepath.Join(dir, "none"), wrong: "--web.config.file"},
 	} {

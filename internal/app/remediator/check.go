@@ -88,11 +88,14 @@ func checkServe(o Options, v *config.Validated) error {
 // knowsCallers says whether callers have to prove who they are: by a client
 // certificate that is required and verified, by basic auth, or by a bearer token.
 func knowsCallers(c web.Config, bearer, admin bool) (bool, error) {
-	basic := len(c.Users) > 0
+	basic, certificates := len(c.Users) > 0, c.TLSConfig.ClientAuth == "RequireAndVerifyClientCert"
+	if certificates && c.TLSConfig.ClientCAs == "" && c.TLSConfig.ClientCAsText == "" {
+		return false, errors.New("client_auth_type in --web.config.file needs client_ca_file: without it a certificate of any CA that this host trusts would do")
+	}
 	if basic && (bearer || admin) {
 		return false, errors.New("basic_auth_users in --web.config.file and the token files of remediation cannot go together: a request has one Authorization header")
 	}
-	return basic || bearer || c.TLSConfig.ClientAuth == "RequireAndVerifyClientCert", nil
+	return basic || bearer || certificates, nil
 }
 
 // readWeb reads what the server is told of TLS and users; no file is nothing.
