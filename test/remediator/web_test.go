@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -156,7 +157,7 @@ func TestMetricsFromTheStart(t *testing.T) {
 				fmt.Sprintf(`runs_total{action=%q,cluster="one",outcome=%q,policy=%q} 0`, action, outcome, policy),
 				fmt.Sprintf(`last_run_timestamp_seconds{cluster="one",outcome=%q,policy=%q} 0`, outcome, policy))
 		}
-		for _, name := range guardNames {
+		for _, name := range slices.Concat(guardNames, []string{"plan", "keep", "store", "values", "pressure"}) {
 			want = append(want, fmt.Sprintf(`refused_total{cluster="one",guard=%q,policy=%q} 0`, name, policy))
 		}
 		want = append(want,

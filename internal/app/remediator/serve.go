@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -184,7 +185,7 @@ func (a *app) apply(v *config.Validated) error {
 	}
 	a.dispatcher.Replace(a.clusters.targets(), all, guards)
 	a.router.Store(&webhook.Router{ClusterLabel: v.Remediation.AlertClusterLabel, Clusters: clusterNames(v), Rules: rules})
-	a.metrics.Expect(clusterNames(v), all, guard.Names())
+	a.metrics.Expect(clusterNames(v), all, slices.Concat(guard.Names(), action.Refusals()))
 	a.config.Store(v)
 	return nil
 }
