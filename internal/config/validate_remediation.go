@@ -75,8 +75,11 @@ func (c *checker) token(path string, name *string) []byte {
 
 func (c *checker) election(path string, e *Election) {
 	c.text(path+".prefix", &e.Prefix, DefaultElectionPrefix)
-	if strings.HasPrefix(e.Prefix, defaultKeyspacePrefix) {
+	switch {
+	case strings.HasPrefix(e.Prefix, defaultKeyspacePrefix):
 		c.fault(path+".prefix", "%s lies within Kubernetes' own keys: choose one outside /registry/, such as %s", quote(e.Prefix), DefaultElectionPrefix)
+	case len(e.Prefix) < 2 || !strings.HasSuffix(e.Prefix, "/"):
+		c.fault(path+".prefix", "%s must name something and end in a slash, as %s does", quote(e.Prefix), DefaultElectionPrefix)
 	}
 }
 

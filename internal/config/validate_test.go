@@ -170,6 +170,8 @@ func TestValidateRemediation(t *testing.T) {
 		{"two tokens", "{bearer_token_file: token, admin_token_file: token2}\n", ""},
 		{"token pasted", "{bearer_token_file: \"swordfish\\n\"}\n", "4 remediation.bearer_token_file: must name a file"},
 		{"election", "{election: {enabled: true, prefix: /registry/x}}\n", "4 remediation.election.prefix: within Kubernetes' own keys"},
+		{"election without a slash", "{election: {enabled: true, prefix: /etcdops}}\n", "4 remediation.election.prefix: end in a slash"},
+		{"election of everything", "{election: {prefix: /}}\n", "4 remediation.election.prefix: name something"},
 		{"max_concurrent_clusters", "{max_concurrent_clusters: 0}\n", "4 remediation.max_concurrent_clusters: 1 or more"},
 		{"windows", "\n  windows:\n    - times: [{start_time: 01:00, end_time: 05:00}]\n    - monday\n", "7 remediation.windows[1]: must be a mapping"},
 		{"URLs", "{prometheus: {url: 'prom:9090'}, notify: {alertmanager: 'ftp://x', grafana: {url: 'http://u:hunter2@g', token_file: token}}}\n", "4 remediation.prometheus.url: no scheme\n4 remediation.notify.alertmanager: must begin with http\n4 remediation.notify.grafana.url: must not hold a user or password"},
