@@ -5,6 +5,7 @@ package dispatch
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -48,10 +49,15 @@ func (d *Dispatcher) Accept(ctx context.Context, hits []webhook.Hit) error {
 	return nil
 }
 
-// noteFiring keeps which alerts fire, also when all was done that could be.
+// maxFiring bounds the alerts of one policy and cluster that are remembered as firing.
+const maxFiring = 1000
+
+// noteFiring keeps which alerts fire, also when all was done that could be. Those of
+// which nothing was heard for long are let go of: not every alert is resolved.
 func (d *Dispatcher) noteFiring(hits []webhook.Hit) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	now := d.o.Now()
 	for _, h := range hits {
 		key := intentKey{h.Policy.Name, h.Cluster}
 		if h.Status != webhook.Firing {
@@ -61,7 +67,12 @@ func (d *Dispatcher) noteFiring(hits []webhook.Hit) {
 		if d.firing[key] == nil {
 			d.firing[key] = map[string]time.Time{}
 		}
-		d.firing[key][h.Fingerprint] = d.o.Now()
+		if len(d.firing[key]) >= maxFiring {
+			maps.DeleteFunc(d.firing[key], func(_ string, at time.Time) bool { return now.Sub(at) >= intentAge })
+		}
+		if _, known := d.firing[key][h.Fingerprint]; known || len(d.firing[key]) < maxFiring {
+			d.firing[key][h.Fingerprint] = now
+		}
 	}
 }
 

@@ -82,6 +82,32 @@ func TestTriedAgain(t *testing.T) {
 	})
 }
 
+// TestManyAlerts: what is remembered of alerts that fire has a bound, and those of which
+// nothing was heard for hours make room.
+func TestManyAlerts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, remediate.ModePlan, 1, "a")
+		w.run(t, func(ctx context.Context) {
+			for round := range 3 {
+				var hits []webhook.Hit
+				for i := range 2 * maxFiring {
+					hits = append(hits, hit("a", fmt.Sprint(round, i), webhook.Firing))
+				}
+				if err := w.Accept(ctx, hits); err != nil {
+					t.Fatal(err)
+				}
+				if n := len(w.firing[intentKey{"p", "a"}]); n != maxFiring {
+					t.Errorf("%d alerts are remembered", n)
+				}
+				if _, fresh := w.firing[intentKey{"p", "a"}][fmt.Sprint(round, 0)]; !fresh {
+					t.Errorf("round %d: the alerts of hours ago leave no room", round)
+				}
+				settle(intentAge)
+			}
+		})
+	})
+}
+
 // TestSixHours: then nobody tries any more.
 func TestSixHours(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
