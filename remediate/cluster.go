@@ -98,7 +98,7 @@ type History interface {
 	FirstSample() (at time.Time, revision int64, ok bool)
 }
 
-// Ledger is what the journal knows of earlier runs.
+// Ledger is what the journal knows of earlier runs. Policies go by their Account.
 type Ledger interface {
 	// Spent are the ends of runs of that policy on that cluster that took at least
 	// one step, within 24 hours, in order.

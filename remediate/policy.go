@@ -2,7 +2,10 @@
 
 package remediate
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // The modes, from harmless to acting.
 const (
@@ -45,6 +48,13 @@ type Policy struct {
 	PruneEvents *PruneEvents // nil: the action may not prune
 	Snapshot    *Snapshot
 }
+
+// Account is the name under which the ledger keeps what was spent: the policy's, and
+// without one a name for each action, so that a compaction by hand does not use up the
+// budget of the defragmentation after it. No policy may be called so.
+func (p Policy) Account() string { return account(p.Name, p.Action) }
+
+func account(policy, action string) string { return cmp.Or(policy, "(by hand) "+action) }
 
 // Defrag are the parameters of a defragmentation.
 type Defrag struct {

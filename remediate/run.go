@@ -75,6 +75,9 @@ type Run struct {
 	Waited         time.Duration `json:"waited_ns,omitempty"` // in steps that wait; not part of max_duration
 }
 
+// Account is what the run spends from, as of Policy.
+func (r *Run) Account() string { return account(r.Policy, r.Action) }
+
 // Applied says whether the run changed anything: it took a step that was begun
 // and is no mere wait. Such a run spends its policy's budget.
 func (r *Run) Applied() bool {

@@ -20,7 +20,7 @@ func (breaker) Check(_ context.Context, c *remediate.Cluster, _ *remediate.Step)
 	if err != nil {
 		return err
 	}
-	if open, why := l.Breaker(c.Name, c.Policy.Name); open {
+	if open, why := l.Breaker(c.Name, c.Policy.Account()); open {
 		return remediate.Refuse("the breaker is open until a person resumes: %s", plain(cmp.Or(why, "runs brought nothing")))
 	}
 	return nil

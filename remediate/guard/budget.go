@@ -28,10 +28,10 @@ func (budget) Check(_ context.Context, c *remediate.Cluster, _ *remediate.Step) 
 	if err != nil {
 		return err
 	}
-	if c.Policy.MaxRunsPerDay > 0 && l.Unfinished(c.Name, c.Policy.Name) {
+	if c.Policy.MaxRunsPerDay > 0 && l.Unfinished(c.Name, c.Policy.Account()) {
 		return nil
 	}
-	spent := slices.DeleteFunc(slices.Clone(l.Spent(c.Name, c.Policy.Name)), func(t time.Time) bool { return at.Sub(t) >= day })
+	spent := slices.DeleteFunc(slices.Clone(l.Spent(c.Name, c.Policy.Account())), func(t time.Time) bool { return at.Sub(t) >= day })
 	slices.SortFunc(spent, time.Time.Compare)
 	runs := c.Policy.MaxRunsPerDay
 	if complete, since := l.Complete(); !complete && len(spent) > 0 {

@@ -27,8 +27,8 @@ func (cooldown) Check(_ context.Context, c *remediate.Cluster, _ *remediate.Step
 	if err != nil {
 		return err
 	}
-	last := l.LastSpent(c.Name, c.Policy.Name)
-	if last.IsZero() || l.Unfinished(c.Name, c.Policy.Name) {
+	last := l.LastSpent(c.Name, c.Policy.Account())
+	if last.IsZero() || l.Unfinished(c.Name, c.Policy.Account()) {
 		return nil
 	}
 	// A last run that lies ahead, since our clock was set back, refuses as well.

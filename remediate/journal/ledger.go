@@ -94,7 +94,7 @@ func (j *Journal) Breaker(cluster, policy string) (open bool, why string) {
 // while it waited: it is gone on with, and is no new run.
 func (j *Journal) Unfinished(cluster, policy string) bool {
 	for _, r := range j.runs(0, func(r *record) bool {
-		return r.Head.Cluster == cluster && r.Head.Policy == policy && r.Head.Outcome != "" && !r.Head.StartedAt.IsZero()
+		return r.Head.Cluster == cluster && r.Head.Account() == policy && r.Head.Outcome != "" && !r.Head.StartedAt.IsZero()
 	}) {
 		switch {
 		case r.Applied():
@@ -160,7 +160,7 @@ func (s *state) account(at time.Time, r *record) {
 	if !run.Applied() {
 		return
 	}
-	p := s.cluster(run.Cluster).policy(run.Policy)
+	p := s.cluster(run.Cluster).policy(run.Account())
 	if !r.Counted {
 		r.Counted = true
 		p.spend(at, end(run, at))

@@ -51,6 +51,20 @@ func TestSpent(t *testing.T) {
 	}
 }
 
+// TestSpentByHand: without a policy each action spends from an account of its own.
+func TestSpentByHand(t *testing.T) {
+	r := newRig(t, Options{disk: newFragile().on})
+	r.finish(&remediate.Run{
+		ID: "1", Cluster: "prod", Action: remediate.ActionCompact, StartedAt: start, FinishedAt: start.Add(time.Minute), Outcome: remediate.Succeeded,
+		Steps: []*remediate.Step{done(remediate.StepCompact, start)},
+	})
+	for action, want := range map[string]int{remediate.ActionCompact: 1, remediate.ActionDefrag: 0} {
+		if got := r.Spent("prod", remediate.Policy{Action: action}.Account()); len(got) != want {
+			t.Errorf("%s: spent %v", action, got)
+		}
+	}
+}
+
 // TestSpentForgets shows the rolling day, and that the last time and the budget outlive
 // the runs.
 func TestSpentForgets(t *testing.T) {
