@@ -98,6 +98,9 @@ func (a *takeSnapshot) room(directory string, m remediate.Member) error {
 	if err != nil {
 		return fmt.Errorf("learn the free space of %s: %w", directory, err)
 	}
+	if m.Status.DBSize <= 0 {
+		return refuse(refusedDisk, soon, "%s does not tell the size of its database, so nobody knows whether a snapshot of it has room", m.Label())
+	}
 	if need := roomFor * m.Status.DBSize; free < need || need < 0 {
 		return refuse(refusedDisk, 0, "%s has %s free, and a snapshot of %s is begun only where %s are",
 			directory, bytesText(free), bytesText(m.Status.DBSize), bytesText(need))

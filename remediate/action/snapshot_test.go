@@ -216,6 +216,13 @@ func TestSnapshotOrNothing(t *testing.T) {
 		{"too little room", func(_ *testing.T, s *shelf) {
 			s.action.free = func(string) (int64, error) { return 2*int64(len(s.content)) - 1, nil }
 		}, remediate.Refused, "is begun only where"},
+		{"a database of no known size", func(_ *testing.T, s *shelf) {
+			s.edit = func(o *remediate.Observation) {
+				for i := range o.Members {
+					o.Members[i].Status.DBSize = 0
+				}
+			}
+		}, remediate.Refused, "does not tell the size"},
 		{"less room than at planning", func(_ *testing.T, s *shelf) {
 			asked := 0
 			s.action.free = func(string) (int64, error) {
