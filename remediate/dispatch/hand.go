@@ -154,7 +154,27 @@ func (d *Dispatcher) ApproveSoon(ctx context.Context, id, by string) error {
 func (d *Dispatcher) approved(ctx context.Context, s setup, p remediate.Policy, run *remediate.Run, how How) error {
 	defer d.settled(ctx, run)
 	how.approved = true
-	return d.execute(ctx, s, run, p, true, how)
+	err := d.execute(ctx, s, run, p, true, how)
+	if err != nil && run.Outcome == "" {
+		d.unbegun(ctx, run, err)
+	}
+	return err
+}
+
+// unbegun ends a run that was approved and not begun, as where a reload has taken it
+// from its policy meanwhile: it would seem to go on until the next start.
+func (d *Dispatcher) unbegun(ctx context.Context, run *remediate.Run, why error) {
+	run.Outcome, run.Reason, run.FinishedAt = remediate.Refused, why.Error(), d.o.Now()
+	if ctx.Err() != nil {
+		run.Outcome, run.Interrupted = remediate.Interrupted, true
+	}
+	if err := d.o.Journal.PutRun(context.WithoutCancel(ctx), run); err != nil {
+		d.o.Log.Error("the end of an approved run cannot be recorded", "run", run.ID, "err", err)
+		return
+	}
+	if d.o.Finished != nil {
+		d.o.Finished(run)
+	}
 }
 
 // approvable gives a run that waits, and takes it away from any other approval.

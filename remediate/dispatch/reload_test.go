@@ -4,6 +4,7 @@ package dispatch
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -92,6 +93,38 @@ func TestNotAllowedAnyMore(t *testing.T) {
 			}
 		})
 		if n := w.applied.Load(); n != 0 {
+			t.Errorf("%d runs acted", n)
+		}
+	})
+}
+
+// TestApprovedTooLate: a run whose policy was changed after its approval, while it
+// waited for its turn, has ended, and does not seem to go on.
+func TestApprovedTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, remediate.ModeApprove, 1, "a", "b")
+		w.took = time.Hour
+		w.run(t, func(ctx context.Context) {
+			if err := w.Accept(ctx, []webhook.Hit{hit("a", "1", webhook.Firing)}); err != nil {
+				t.Fatal(err)
+			}
+			settle(5 * time.Second)
+			go func() { _, _ = w.ByHand(ctx, Request{Action: remediate.ActionCompact, Cluster: "b"}, How{}) }()
+			settle(time.Second)
+			id := w.journal.Awaiting()[0].ID
+			if err := w.ApproveSoon(ctx, id, "ann"); err != nil {
+				t.Fatal(err)
+			}
+			changed := w.now().policies[0]
+			changed.Clusters = []string{"b"}
+			w.Replace(w.now().targets, []remediate.Policy{changed}, w.now().guards)
+			settle(2 * time.Hour)
+			run, _ := w.journal.Run(id)
+			if run.Outcome != remediate.Refused || !strings.Contains(run.Reason, "does not allow") || run.FinishedAt.IsZero() {
+				t.Errorf("%+v", run)
+			}
+		})
+		if n := w.applied.Load(); n != 1 { // the one by hand
 			t.Errorf("%d runs acted", n)
 		}
 	})
