@@ -47,7 +47,7 @@ const (
 type Verdict struct {
 	Guard   string `json:"guard"`
 	Verdict string `json:"verdict"`
-	Reason  string `json:"reason,omitempty"`
+	Reason  string `json:"reason"` // empty where it allows
 }
 
 // Run is one run from its trigger to its outcome. Its JSON is the journal's and
@@ -77,6 +77,19 @@ type Run struct {
 
 // Account is what the run spends from, as of Policy.
 func (r *Run) Account() string { return account(r.Policy, r.Action) }
+
+// Whole is the run with lists that are lists, also where they are empty, as JSON shows
+// it to others.
+func (r *Run) Whole() Run {
+	whole := *r
+	if whole.Guards == nil {
+		whole.Guards = []Verdict{}
+	}
+	if whole.Steps == nil {
+		whole.Steps = []*Step{}
+	}
+	return whole
+}
 
 // Applied says whether the run changed anything: it took a step that was begun
 // and is no mere wait. Such a run spends its policy's budget.

@@ -4,8 +4,11 @@ package remediator
 
 import (
 	"bytes"
+	"context"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +17,7 @@ import (
 
 	"github.com/etcdops/etcdops/internal/config"
 	"github.com/etcdops/etcdops/remediate"
+	"github.com/etcdops/etcdops/remediate/dispatch"
 )
 
 // TestCeiling: a policy's mode is never above the program's.
@@ -151,6 +155,38 @@ func TestPrint(t *testing.T) {
 	for _, want := range []string{"p?[31m", "m?1", "3.0 GiB -> 512.0 MiB", "1m30s", "all is?done"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &out)
+		}
+	}
+}
+
+// TestPrintJSON: a list is a list, also where it is empty, and each verdict has its
+// reason.
+func TestPrintJSON(t *testing.T) {
+	for want, run := range map[string]remediate.Run{
+		`"guards": []`: {}, `"steps": []`: {}, `"reason": ""`: {Guards: []remediate.Verdict{{Guard: "health", Verdict: remediate.Allow}}, Reason: "none is needed"},
+	} {
+		var out bytes.Buffer
+		if err := printJSON(&out, &run); err != nil || !strings.Contains(out.String(), want) {
+			t.Errorf("no %s in\n%s (%v)", want, &out, err)
+		}
+	}
+}
+
+// TestRefusedIsNotAskedFor: a person is not asked whether to do what a guard refuses.
+func TestRefusedIsNotAskedFor(t *testing.T) {
+	for outcome, want := range map[remediate.Outcome][]bool{
+		remediate.Refused: {true}, remediate.NothingToDo: {true}, remediate.Planned: {true, false}, // plan, act
+	} {
+		var asked []bool
+		ask := func(_ context.Context, q dispatch.Request, _ dispatch.How) (*remediate.Run, error) {
+			asked = append(asked, q.Plan)
+			return &remediate.Run{Outcome: outcome}, nil
+		}
+		confirmed := 0
+		h := Hand{Stderr: io.Discard, Confirm: func(string) bool { confirmed++; return true }}
+		run, err := h.confirmed(t.Context(), ask, dispatch.How{})
+		if err != nil || run.Outcome != outcome || !slices.Equal(asked, want) || confirmed != len(want)-1 {
+			t.Errorf("%s: %+v, %v; plans %v, confirmed %d times", outcome, run, err, asked, confirmed)
 		}
 	}
 }

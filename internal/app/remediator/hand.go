@@ -152,13 +152,13 @@ func (h Hand) carryOut(ctx context.Context) (*remediate.Run, error) {
 	return h.confirmed(ctx, ask, how)
 }
 
-// confirmed plans, shows the plan, asks, and acts.
+// confirmed plans, shows the plan, asks, and acts. What a guard refuses is not asked for.
 func (h Hand) confirmed(ctx context.Context, ask asker, how dispatch.How) (*remediate.Run, error) {
 	first := h.Request
 	first.Plan = true
 	plan, err := ask(ctx, first, dispatch.How{})
-	if err != nil || plan.Outcome == remediate.NothingToDo {
-		return plan, err
+	if err != nil || plan.Outcome == remediate.NothingToDo || plan.Outcome == remediate.Refused {
+		return plan, err // there is nothing to ask for
 	}
 	printRun(h.Stderr, plan)
 	if !h.Confirm(fmt.Sprintf("\nCarry this out on cluster %s? It is planned again before each step. [y/N] ", clean(h.Cluster))) {

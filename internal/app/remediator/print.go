@@ -18,7 +18,7 @@ import (
 func printJSON(w io.Writer, run *remediate.Run) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(run)
+	return encoder.Encode(run.Whole())
 }
 
 // printRun tells a person of a plan or of a run that has ended.

@@ -40,7 +40,7 @@ func (f *face) runs(w http.ResponseWriter, r *http.Request) {
 	runs = runs[:min(limit, len(runs))]
 	out := make([]remediate.Run, len(runs))
 	for i, run := range runs {
-		out[i] = whole(run)
+		out[i] = run.Whole()
 	}
 	f.json(w, out)
 }
@@ -52,18 +52,7 @@ func (f *face) run(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, ErrNotFound.Error(), http.StatusNotFound)
 		return
 	}
-	f.json(w, whole(run))
-}
-
-// whole makes what is a list a list, also where it is empty.
-func whole(r remediate.Run) remediate.Run {
-	if r.Guards == nil {
-		r.Guards = []remediate.Verdict{}
-	}
-	if r.Steps == nil {
-		r.Steps = []*remediate.Step{}
-	}
-	return r
+	f.json(w, run.Whole())
 }
 
 func (f *face) json(w http.ResponseWriter, v any) {
