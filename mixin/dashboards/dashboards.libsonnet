@@ -5,5 +5,9 @@
 
   grafanaDashboards+:: {
     'etcdops-overview.json': (import 'overview.libsonnet')(config, d),
+    'etcdops-member.json': (import 'member.libsonnet')(config, d),
+    'etcdops-storage.json': (import 'storage.libsonnet')(config, d),
+    'etcdops-backups.json': (import 'backups.libsonnet')(config, d),
+    'etcdops-remediation.json': (import 'remediation.libsonnet')(config, d),
   },
 }

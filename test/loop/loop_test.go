@@ -15,7 +15,7 @@ import (
 // TestLoop: six causes on one stack that nobody touches between cause and cure. The
 // first three do not get into each other's way, and one takes a minute to be told of.
 func TestLoop(t *testing.T) {
-	s := startStack(t)
+	began, s := time.Now(), startStack(t)
 	t.Run("at a time", func(t *testing.T) {
 		t.Run("fragmentation", func(t *testing.T) { t.Parallel(); fragmentation(t, s) })
 		t.Run("others", func(t *testing.T) {
@@ -27,6 +27,7 @@ func TestLoop(t *testing.T) {
 	t.Run("no space", func(t *testing.T) { noSpace(t, s) })
 	t.Run("blocked", func(t *testing.T) { blocked(t, s) })
 	t.Run("webhook unreachable", func(t *testing.T) { webhookUnreachable(t, s) })
+	t.Run("dashboards", func(t *testing.T) { dashboards(t, s, began) })
 	for _, n := range s.People.Heard(time.Time{}) {
 		if n.Name() == "EtcdRemediationHeartbeat" {
 			t.Fatalf("people on %s were told of the heartbeat", n.To)

@@ -7,16 +7,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/etcdops/etcdops/internal/keyspace/kubernetes"
 	"github.com/etcdops/etcdops/internal/keyspace/kubernetes/kubernetestest"
-	"github.com/etcdops/etcdops/test/etcdbin"
 	"github.com/etcdops/etcdops/test/lab"
 )
 
@@ -91,8 +88,7 @@ func testSnapshot(t *testing.T, l *lab.Lab) {
 // compacted or deleted until it is known again.
 func TestGuardRestored(t *testing.T) {
 	t.Parallel()
-	const token = "again" // the restored cluster has the same ids
-	l := guardLab(t, lab.Options{Args: []string{"--initial-cluster-token=" + token}})
+	l := guardLab(t, lab.Options{})
 	config := writeConfig(t, l, `  policies:
     - {name: history, action: compact, `+quick+`, compact: {keep: 9s}}
     - {name: flood, action: prune_events, `+quick+`, require_snapshot: "off", prune_events: {prefix: /registry/events/, older_than: 9s, accept_opaque_values: true}}
@@ -118,7 +114,7 @@ func TestGuardRestored(t *testing.T) {
 			return nil
 		})
 	}
-	restore(t, l, snapshot, token)
+	must(t, l.Restore(patient(t), snapshot))
 	after, err := client.MemberList(patient(t))
 	must(t, err)
 	if before.Header.ClusterId != after.Header.ClusterId {
@@ -145,28 +141,4 @@ func TestGuardRestored(t *testing.T) {
 			t.Errorf("the log does not say %q", part)
 		}
 	}
-}
-
-// restore puts a snapshot in the place of every member's data, as an operator would.
-func restore(t testing.TB, l *lab.Lab, snapshot, token string) {
-	t.Helper()
-	utl, err := etcdbin.Path(patient(t), version, etcdbin.Etcdutl)
-	must(t, err)
-	var cluster []string
-	for _, m := range l.Members() {
-		cluster = append(cluster, m.Name()+"="+m.PeerURL())
-		must(t, m.Stop(patient(t)))
-	}
-	for _, m := range l.Members() {
-		must(t, os.RemoveAll(m.DataDir()))
-		cmd := exec.CommandContext(patient(t), utl, "snapshot", "restore", snapshot, "--name="+m.Name(), "--data-dir="+m.DataDir(),
-			"--initial-cluster="+strings.Join(cluster, ","), "--initial-advertise-peer-urls="+m.PeerURL(), "--initial-cluster-token="+token)
-		if output, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("etcdutl: %v\n%s", err, output)
-		}
-	}
-	for _, m := range slices.Backward(l.Members()) {
-		must(t, m.Restart(patient(t)))
-	}
-	must(t, l.WaitReady(patient(t)))
 }

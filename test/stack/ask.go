@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 )
@@ -102,6 +103,25 @@ func (s *Stack) scraped(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Series counts the series that a query has had since then.
+func (s *Stack) Series(ctx context.Context, query string, since time.Time) (int, error) {
+	const points = 200
+	now := time.Now()
+	values := url.Values{
+		"query": {query},
+		"start": {fmt.Sprintf("%.3f", float64(since.UnixMilli())/1000)},
+		"end":   {fmt.Sprintf("%.3f", float64(now.UnixMilli())/1000)},
+		"step":  {fmt.Sprintf("%.3f", max(1, now.Sub(since).Seconds()/points))},
+	}
+	var answer struct {
+		Data struct {
+			Result []json.RawMessage `json:"result"`
+		} `json:"data"`
+	}
+	err := get(ctx, s.Prometheus.URL+"/api/v1/query_range?"+values.Encode(), &answer)
+	return len(answer.Data.Result), err
 }
 
 // Run is a run of the remediator, as far as it matters here.

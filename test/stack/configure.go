@@ -4,10 +4,13 @@ package stack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/etcdops/etcdops/test/pki"
 )
 
 // token is what Alertmanager and the remediator share.
@@ -20,8 +23,9 @@ var Triggers = []string{
 
 // beside is what the configuration says beside the lab's own part. The policies are
 // those of the documentation, in a hurry.
-const beside = `    keyspaces:
-      - {prefix: /registry/, interval: 1s, max_groups: 50}
+const beside = `    discover: true
+    keyspaces:
+      - {prefix: /registry/, interval: 1s, max_groups: 50, sample_bytes: true}
       - {prefix: /registry/events/, interval: 1s, max_groups: 50}
     backups:
       - {name: local, path: "{backups}", pattern: "*.db", interval: 1h, check_interval: 1s}
@@ -54,9 +58,9 @@ remediation:
       <<: *hurry
 `
 
-// startExporter writes the configuration that both programs read, and starts the
-// first of them.
-func (s *Stack) startExporter(ctx context.Context) (err error) {
+// configure writes the configuration that both programs read. The client pair is a
+// copy, which a test may replace without losing its own way to etcd.
+func (s *Stack) configure() error {
 	base, err := s.Lab.WriteConfig(nil)
 	if err != nil {
 		return err
@@ -65,24 +69,55 @@ func (s *Stack) startExporter(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.write("token", token+"\n"); err != nil {
+	text := string(clusters) + beside
+	if cert := s.Lab.ClientCert(); cert != "" {
+		if err := s.UseClient(cert, s.Lab.ClientKey()); err != nil {
+			return err
+		}
+		text = strings.NewReplacer(cert, s.path(clientCert), s.Lab.ClientKey(), s.path(clientKey)).Replace(text)
+	}
+	text = strings.NewReplacer("{journal}", s.path("journal"), "{token}", s.path("token"), "{backups}", s.BackupDir()).Replace(text)
+	return errors.Join(s.write("token", token+"\n"), s.write("etcdops.yml", text))
+}
+
+// The client pair of the exporter and the remediator.
+const (
+	clientCert = "client.crt"
+	clientKey  = "client.key"
+)
+
+// UseClient gives both programs another client pair, which they read when it changes.
+func (s *Stack) UseClient(certFile, keyFile string) error {
+	cert, err := os.ReadFile(certFile)
+	if err != nil {
 		return err
 	}
-	text := strings.NewReplacer("{journal}", s.path("journal"), "{token}", s.path("token"), "{backups}", s.BackupDir()).
-		Replace(string(clusters) + beside)
-	if err := s.write("etcdops.yml", text); err != nil {
+	key, err := os.ReadFile(keyFile)
+	if err != nil {
 		return err
+	}
+	return pki.Pair{Cert: cert, Key: key}.Write(s.path(clientCert), s.path(clientKey))
+}
+
+// StartExporter starts the exporter, after a StopExporter where it was before.
+func (s *Stack) StartExporter(ctx context.Context) (err error) {
+	address := "127.0.0.1:0"
+	if s.Exporter != nil {
+		address = strings.TrimPrefix(s.Exporter.URL, "http://")
 	}
 	s.options.Log("starting etcd_exporter")
 	s.Exporter, err = s.nursery.start(ctx, "etcd_exporter", filepath.Join(s.options.Programs, "etcd_exporter"),
-		"--config.file="+s.path("etcdops.yml"), "--web.listen-address=127.0.0.1:0", "--scrape.timeout-offset=50ms")
+		"--config.file="+s.path("etcdops.yml"), "--web.listen-address="+address, "--scrape.timeout-offset=50ms", "--collector.hash")
 	return err
 }
+
+// StopExporter ends the exporter.
+func (s *Stack) StopExporter() error { return s.Exporter.stop() }
 
 func (s *Stack) startRemediator(ctx context.Context) (err error) {
 	s.options.Log("starting etcd_remediator")
 	s.Remediator, err = s.nursery.start(ctx, "etcd_remediator", filepath.Join(s.options.Programs, "etcd_remediator"),
-		"serve", "--config.file="+s.path("etcdops.yml"), "--web.listen-address=127.0.0.1:0", "--mode=enforce")
+		"serve", "--config.file="+s.path("etcdops.yml"), "--web.listen-address=127.0.0.1:0", "--mode="+s.options.Mode)
 	return err
 }
 

@@ -28,6 +28,7 @@ type Options struct {
 	Knobs  map[string]string // of mixin/config.libsonnet, in jsonnet
 	Every  time.Duration     // between scrapes and evaluations
 	Repeat time.Duration     // repeat_interval of the route to the webhook
+	Mode   string            // of the remediator; default: enforce
 
 	Log func(format string, args ...any) // hears what is started; default: nobody
 }
@@ -71,6 +72,9 @@ func (o Options) resolve() Options {
 	if o.Repeat == 0 {
 		o.Repeat = 10 * time.Second
 	}
+	if o.Mode == "" {
+		o.Mode = "enforce"
+	}
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}
 	}
@@ -96,7 +100,10 @@ func Start(ctx context.Context, options Options) (_ *Stack, err error) {
 	if s.Lab, err = lab.Start(ctx, s.options.Lab); err != nil {
 		return nil, err
 	}
-	for _, start := range []func(context.Context) error{s.TakeBackup, s.startExporter, s.startRemediator, s.startAlertmanager, s.startPrometheus} {
+	if err := s.configure(); err != nil {
+		return nil, err
+	}
+	for _, start := range []func(context.Context) error{s.TakeBackup, s.StartExporter, s.startRemediator, s.startAlertmanager, s.startPrometheus} {
 		if err := start(ctx); err != nil {
 			return nil, err
 		}
