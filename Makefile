@@ -7,7 +7,7 @@ SHELL := bash
 
 GO ?= go
 # Nested modules with Go code of our own; tools/* only pin other people's.
-NESTED := $(patsubst %/go.mod,%,$(wildcard test/go.mod drill/go.mod))
+NESTED := $(patsubst %/go.mod,%,$(wildcard test/go.mod drill/go.mod mixin/tests/go.mod))
 PROGRAMS := $(notdir $(wildcard cmd/*))
 
 # What is stamped into the programs comes from the commit alone, so that equal
@@ -85,15 +85,23 @@ run: bin/etcd_exporter bin/etcd_lab ## Three etcd members over mTLS and the expo
 
 .PHONY: test
 test: lint check build etcd-binaries race $(GOTESTSUM) $(BESIDE) ## Everything that CI runs; the last line counts the tests.
-	@$(TEST) '. $(UNITFLAGS) ./...' 'test $(E2EFLAGS) ./...' 'drill $(E2EFLAGS) ./...'
+	@$(TEST) '. $(UNITFLAGS) ./...' 'mixin/tests $(UNITFLAGS) ./...' 'test $(E2EFLAGS) ./...' 'drill $(E2EFLAGS) ./...'
 
 .PHONY: unit
-unit: race $(GOTESTSUM) ## The tests of the root module.
-	@$(TEST) '. $(UNITFLAGS) ./...'
+unit: race $(GOTESTSUM) ## The tests of the root module and of the mixin.
+	@$(TEST) '. $(UNITFLAGS) ./...' 'mixin/tests $(UNITFLAGS) ./...'
 
 .PHONY: e2e
 e2e: build etcd-binaries $(GOTESTSUM) $(BESIDE) ## The tests on real etcd (one of them: E2EFLAGS=-run=TestName).
 	@$(TEST) 'test $(E2EFLAGS) ./...' 'drill $(E2EFLAGS) ./...'
+
+.PHONY: gallery
+gallery: build etcd-binaries $(BESIDE) ## Faults on a real cluster, and the alerts that must tell of them (12 minutes); then make generate writes docs/alerts.md.
+	$(GO) -C test test -tags slow -count=1 -timeout=45m -v -run TestGallery ./gallery
+
+.PHONY: soak
+soak: build etcd-binaries $(BESIDE) ## A healthy cluster under load, on which no alert may fire (20 minutes).
+	$(GO) -C test test -tags slow -count=1 -timeout=45m -v -run TestSoak ./gallery
 
 .PHONY: race
 race:
@@ -111,7 +119,7 @@ fmt: $(GOLANGCI_LINT) $(JSONNETFMT) ## Format the Go files of every module, and 
 	@for module in . $(NESTED); do (cd $$module && $(GOLANGCI_LINT) fmt ./...); done
 
 .PHONY: generate
-generate: $(JSONNET) ## Write docs/metrics.md from the programs' tables; alerts/, dashboards/ and deploy/prometheus-operator/ from mixin/.
+generate: $(JSONNET) ## Write docs/metrics.md from the programs' tables; alerts/, dashboards/, docs/alerts.md and deploy/prometheus-operator/ from mixin/.
 	@mkdir -p docs alerts dashboards deploy/prometheus-operator
 	$(METRICSDOC) >docs/metrics.md.new
 	@mv docs/metrics.md.new docs/metrics.md
@@ -126,7 +134,7 @@ check-generated: $(JSONNET)
 	@$(METRICSDOC) | diff -u docs/metrics.md - || { echo 'docs/metrics.md is stale: run make generate'; exit 1; }
 	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
 	$(JSONNET) -c -S -m "$$fresh" mixin/render.jsonnet >/dev/null; \
-	for kind in 'alerts *.yaml' 'dashboards *.json' 'deploy/prometheus-operator *.yaml'; do \
+	for kind in 'alerts *.yaml' 'dashboards *.json' 'docs alerts.md' 'deploy/prometheus-operator *.yaml'; do \
 		read -r dir names <<<"$$kind"; \
 		diff -u --label committed --label rendered <(cd $$dir && tail -n +1 $$names) <(cd "$$fresh/$$dir" && tail -n +1 $$names) || { echo "$$dir/ is stale: run make generate"; exit 1; }; \
 	done

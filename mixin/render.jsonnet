@@ -6,6 +6,7 @@ function(timeScale=1, config={})
   local yaml(value) = std.manifestYamlDoc(value, indent_array_in_object=true, quote_keys=false) + '\n';
   local groups = mixin.prometheusRules.groups + mixin.prometheusAlerts.groups;
 
+  { 'docs/alerts.md': (import 'lib/document.libsonnet')(groups, import 'gallery.json') } +
   { ['alerts/%s.yaml' % g.name]: note + yaml({ groups: [g] }) for g in groups if g.rules != [] } +
   {
     ['dashboards/' + name]: std.manifestJsonEx(mixin.grafanaDashboards[name], '  ') + '\n'

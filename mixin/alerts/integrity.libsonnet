@@ -41,7 +41,7 @@ function(config, lib)
       '0m',
       lib.max('last_over_time(%s[%s])' % [lib.exporter('alarm_active', ['alarm="CORRUPT"']), lib.scaled('5m')], ['member', 'member_id']) + ' == 1',
       'etcd has found a member with other data than the rest.',
-      'The alarm CORRUPT is raised for member {{ $labels.member }} ({{ $labels.member_id }}) of cluster {{ $labels.cluster }}: its data differs from that of the other members, and it refuses requests.',
+      'The alarm CORRUPT is raised (active: {{ $value }}) for member {{ $labels.member }} ({{ $labels.member_id }}) of cluster {{ $labels.cluster }}: its data differs from that of the other members, and it refuses requests.',
     ),
     // An exporter that starts has no verdict until the next compaction, which is no
     // all-clear: the last one stands for an hour. What one found, no other refutes.
