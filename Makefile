@@ -103,6 +103,10 @@ gallery: build etcd-binaries $(BESIDE) ## Faults on a real cluster, and the aler
 soak: build etcd-binaries $(BESIDE) ## A healthy cluster under load, on which no alert may fire (20 minutes).
 	$(GO) -C test test -tags slow -count=1 -timeout=45m -v -run TestSoak ./gallery
 
+.PHONY: handbook
+handbook: etcd-binaries ## Run the commands of docs/operations, with all that they print (one page: PAGE=NAME).
+	$(GO) -C test test -count=1 -v -run 'TestHandbook$(if $(PAGE),/pages/$(PAGE))' ./operations
+
 .PHONY: race
 race:
 	@$(if $(RACE),:,echo 'No C compiler: the tests run without -race.')
