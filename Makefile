@@ -85,11 +85,11 @@ run: bin/etcd_exporter bin/etcd_lab ## Three etcd members over mTLS and the expo
 
 .PHONY: test
 test: lint check build etcd-binaries race $(GOTESTSUM) $(BESIDE) ## Everything that CI runs; the last line counts the tests.
-	@$(TEST) '. $(UNITFLAGS) ./...' 'mixin/tests $(UNITFLAGS) ./...' 'test $(E2EFLAGS) ./...' 'drill $(E2EFLAGS) ./...'
+	@$(TEST) '. $(UNITFLAGS) ./...' 'mixin/tests -shuffle=on ./...' 'test $(E2EFLAGS) ./...' 'drill $(E2EFLAGS) ./...'
 
 .PHONY: unit
 unit: race $(GOTESTSUM) ## The tests of the root module and of the mixin.
-	@$(TEST) '. $(UNITFLAGS) ./...' 'mixin/tests $(UNITFLAGS) ./...'
+	@$(TEST) '. $(UNITFLAGS) ./...' 'mixin/tests -shuffle=on ./...'
 
 .PHONY: e2e
 e2e: build etcd-binaries $(GOTESTSUM) $(BESIDE) ## The tests on real etcd (one of them: E2EFLAGS=-run=TestName).

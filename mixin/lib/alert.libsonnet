@@ -29,6 +29,10 @@ function(config) {
   min(expr, extra=[]):: 'min by (%s) (%s)' % [lib.labels(extra), expr],
   sum(expr, extra=[]):: 'sum by (%s) (%s)' % [lib.labels(extra), expr],
 
+  // Templates say $labels.cluster and $labels.instance, whatever the labels are called.
+  local named(text) =
+    std.strReplace(std.strReplace(text, '$labels.cluster ', '$labels.%s ' % config.clusterLabel), '$labels.instance ', '$labels.%s ' % config.instanceLabel),
+
   // An alert. hold is its `for`; summary is static, description has templates.
   alert(name, severity, hold, expr, summary, description, keep=null):: {
     alert: name,
@@ -38,7 +42,7 @@ function(config) {
     labels: { severity: severity } + config.alertLabels,
     annotations: {
       summary: summary,
-      description: description,
+      description: named(description),
       runbook_url: config.runbookURLPattern % name,
     },
   },

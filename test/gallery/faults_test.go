@@ -89,7 +89,9 @@ var faults = []fault{
 		name: "The databases are full (NOSPACE)",
 		want: []string{"EtcdAlarmNoSpace", "EtcdQuotaLow"},
 		also: []string{"EtcdQuotaFullIn4h", "EtcdErrorBudgetBurn"},
-		how:  func(ctx context.Context, s *stack.Stack) error { return s.Lab.FillToNoSpace(ctx) },
+		how: func(ctx context.Context, s *stack.Stack) error { // backups go on
+			return errors.Join(s.Lab.FillToNoSpace(ctx), s.TakeBackup(ctx))
+		},
 		mend: func(ctx context.Context, s *stack.Stack) error { return s.Lab.RecoverSpace(ctx) },
 	},
 	{

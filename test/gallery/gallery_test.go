@@ -24,6 +24,8 @@ const (
 	// linger is how long a fault goes on after its alerts fire: what else would page?
 	linger   = 20 * time.Minute / scale
 	patience = 2 * time.Minute
+	// calm is how long the longest memory lasts: EtcdErrorBudgetBurn looks at six hours.
+	calm = 5 * time.Minute
 )
 
 // fault is something that goes wrong, and the alerts that must tell of it.
@@ -75,7 +77,7 @@ func TestGallery(t *testing.T) {
 func show(t *testing.T, s *stack.Stack, f fault) seen {
 	t.Helper()
 	if f.mend != nil {
-		quiet(t, s, patience)
+		quiet(t, s, calm)
 	}
 	began := time.Now()
 	must(t, f.how(t.Context(), s))
@@ -111,7 +113,7 @@ func show(t *testing.T, s *stack.Stack, f fault) seen {
 	}
 	if f.mend != nil {
 		must(t, f.mend(t.Context(), s))
-		quiet(t, s, patience)
+		quiet(t, s, calm)
 		t.Logf("%5.1f s  all is quiet", time.Since(began).Seconds())
 	}
 	return got

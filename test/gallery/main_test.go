@@ -51,7 +51,8 @@ func start(t *testing.T, options stack.Options) *stack.Stack {
 			}
 		}
 	})
-	must(t, s.Lab.Load(ctx, lab.LoadOptions{Keys: 500}))
+	// A backup of the empty cluster would be called too small.
+	must(t, s.Lab.Load(ctx, lab.LoadOptions{Keys: 500}), s.TakeBackup(ctx))
 	return s
 }
 
