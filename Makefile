@@ -31,6 +31,10 @@ LISTEN ?= :10379
 # Such as --after=10s --once; bin/etcd_demo --help lists them.
 DEMO_FLAGS ?=
 
+# What make dashboards draws: this Prometheus, so many seconds of it.
+PROMETHEUS ?= http://127.0.0.1:9090
+LOOKBACK ?= 600
+
 # Leaves out gRPC transports of Google's storage client that we never use, and 13 MB.
 TAGS ?= disable_grpc_modules
 
@@ -85,11 +89,11 @@ run: bin/etcd_exporter bin/etcd_lab ## Three etcd members over mTLS and the expo
 
 .PHONY: test
 test: lint check build etcd-binaries race $(GOTESTSUM) $(BESIDE) ## Everything that CI runs; the last line counts the tests.
-	@$(TEST) '. $(UNITFLAGS) ./...' 'mixin/tests -shuffle=on ./...' 'test $(E2EFLAGS) ./...' 'drill $(E2EFLAGS) ./...'
+	@$(TEST) '. $(UNITFLAGS) ./...' 'mixin/tests -count=1 -shuffle=on ./...' 'test $(E2EFLAGS) ./...' 'drill $(E2EFLAGS) ./...'
 
 .PHONY: unit
 unit: race $(GOTESTSUM) ## The tests of the root module and of the mixin.
-	@$(TEST) '. $(UNITFLAGS) ./...' 'mixin/tests -shuffle=on ./...'
+	@$(TEST) '. $(UNITFLAGS) ./...' 'mixin/tests -count=1 -shuffle=on ./...'
 
 .PHONY: e2e
 e2e: build etcd-binaries $(GOTESTSUM) $(BESIDE) ## The tests on real etcd (one of them: E2EFLAGS=-run=TestName).
@@ -106,6 +110,11 @@ soak: build etcd-binaries $(BESIDE) ## A healthy cluster under load, on which no
 .PHONY: handbook
 handbook: etcd-binaries ## Run the commands of docs/operations, with all that they print (one page: PAGE=NAME).
 	$(GO) -C test test -count=1 -v -run 'TestHandbook$(if $(PAGE),/pages/$(PAGE))' ./operations
+
+.PHONY: dashboards
+dashboards: ## Pictures of every dashboard into docs/dashboards/, of PROMETHEUS (http://...), by Grafana's own components; wants Node and Chromium.
+	@cd tools/dashboards && { [ -d node_modules ] || npm install; } && npx vite build --logLevel=error
+	@node tools/dashboards/look.mjs '$(PROMETHEUS)' docs/dashboards $(LOOKBACK)
 
 .PHONY: race
 race:

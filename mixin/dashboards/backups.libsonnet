@@ -32,13 +32,13 @@ function(config, d)
 
   d.dashboard('etcdops-backups', 'Backups and certificates', 'Could etcd be restored from last night, and until when do its certificates hold?', [
     d.stat('Stores', 'Stores of the clusters chosen.', 'count(%s) or vector(0)' % store('backup_store_up'), w=3),
-    d.stat('Without a snapshot', 'Stores in which there is none at all (EtcdBackupMissing).', 'count(%s unless on (%s, store) %s) or vector(0)' % [store('backup_store_up'), cluster, store('backup_timestamp_seconds')], thresholds=noneYet, mappings=d.words({ '0': ['none', c.green] }), w=3),
-    d.stat('Not readable', 'Stores that could not be listed (EtcdBackupStoreDown).', 'count(%s == 0) or vector(0)' % store('backup_store_up'), thresholds=noneYet, mappings=d.words({ '0': ['none', c.green] }), w=3),
-    d.stat('Newest file not sound', 'Stores whose newest file could not be restored (EtcdBackupVerifyFailed).', 'count(%s == 0) or vector(0)' % store('backup_verified'), thresholds=noneYet, mappings=d.words({ '0': ['none', c.green] }), w=3),
-    d.stat('Oldest backup', 'Age of the newest sound file in intervals of its store, of the store where it is highest. Coloured from EtcdBackupTooOld on.', 'max(%s)' % age, 'suffix: intervals', ageSteps(c.green), none='no store', w=3, decimals=1),
-    d.stat('Last restore drill', 'Time since the oldest of the last drills that brought a snapshot back to life.', 'time() - min(%s and on (%s, store) %s == 1)' % [store('backup_restore_drill_timestamp_seconds'), cluster, store('backup_restore_drill_success')], 's', none='no drill', w=3, decimals=0),
-    d.stat('First certificate ends', 'In days. Coloured from EtcdCertificateExpiring on.', 'min(%s)' % days(leaf), 'suffix: days', d.falling(config.certificateWarningDays, config.certificateCriticalDays), none='no TLS', w=3, decimals=0),
-    d.stat('First CA ends', 'In days. Coloured from EtcdCAExpiring on.', 'min(%s)' % days(issuer), 'suffix: days', d.falling(config.caWarningDays), none='no TLS', w=3, decimals=0),
+    d.stat('Empty', 'Stores in which there is none at all (EtcdBackupMissing).', 'count(%s unless on (%s, store) %s) or vector(0)' % [store('backup_store_up'), cluster, store('backup_timestamp_seconds')], thresholds=noneYet, mappings=d.words({ '0': ['none', c.green] }), w=3),
+    d.stat('Unreadable', 'Stores that could not be listed (EtcdBackupStoreDown).', 'count(%s == 0) or vector(0)' % store('backup_store_up'), thresholds=noneYet, mappings=d.words({ '0': ['none', c.green] }), w=3),
+    d.stat('Not sound', 'Stores whose newest file could not be restored (EtcdBackupVerifyFailed).', 'count(%s == 0) or vector(0)' % store('backup_verified'), thresholds=noneYet, mappings=d.words({ '0': ['none', c.green] }), w=3),
+    d.stat('Backup age', 'Age of the newest sound file in intervals of its store, of the store where it is highest. Coloured from EtcdBackupTooOld on.', 'max(%s)' % age, 'suffix: intervals', ageSteps(c.green), none='no store', w=3, decimals=1),
+    d.stat('Last drill', 'Time since the oldest of the last drills that brought a snapshot back to life.', 'time() - min(%s and on (%s, store) %s == 1)' % [store('backup_restore_drill_timestamp_seconds'), cluster, store('backup_restore_drill_success')], 's', none='no drill', w=3, decimals=0),
+    d.stat('Certificates', 'Days until the first one ends. Coloured from EtcdCertificateExpiring on.', 'min(%s)' % days(leaf), 'suffix: days', d.falling(config.certificateWarningDays, config.certificateCriticalDays), none='no TLS', w=3, decimals=0),
+    d.stat('CAs', 'Days until the first one ends. Coloured from EtcdCAExpiring on.', 'min(%s)' % days(issuer), 'suffix: days', d.falling(config.caWarningDays), none='no TLS', w=3, decimals=0),
     d.table(
       'Stores',
       'One row a store, the oldest backup first. Revision and keys are those of the newest file; behind: revisions that the cluster has made since.',
@@ -75,7 +75,7 @@ function(config, d)
       w=8,
       h=7,
     ),
-    d.graph('Age in intervals', 'It should be a saw between 0 and 1. Lines: EtcdBackupTooOld.', [d.query(age, line)], 'suffix: intervals', ageSteps(c.none), min=0, none='no store', decimals=1),
+    d.graph('Age in intervals', 'It should be a saw between 0 and 1. Lines: EtcdBackupTooOld.', [d.query(age, line)], 'none', ageSteps(c.none), min=0, none='no store', decimals=1),
     d.graph('Size of the newest snapshot', "Uncompressed, beside the smallest in-use size of the cluster's members. EtcdBackupShrunk tells of less than %g %% of it." % (100 * config.backupShrunk), [
       d.query(store('backup_uncompressed_size_bytes'), line),
       d.query(d.min(d.max(d.exporter('endpoint_db_in_use_bytes'), ['url'])), '{{%s}} in use' % cluster),

@@ -15,7 +15,7 @@ function(config, d)
   // Up, with the name and the version of who answers there.
   local named = |||
     %(up)s * on (%(cluster)s, url) group_left (member, version) %(info)s
-    or %(up)s
+    or on (%(cluster)s, url) %(up)s
   ||| % { up: exporter('endpoint_up'), cluster: cluster, info: d.max(d.exporter('endpoint_info', of), ['url', 'member', 'version']) };
 
   d.dashboard('etcdops-member', 'Member', 'How each member fares: is it up, does it keep up, and how fast are its disk and its network?', [

@@ -57,7 +57,7 @@ function(config, d)
       w=3,
     ),
     d.stat(
-      'Without a quorum',
+      'No quorum',
       'Clusters without a leader, or with fewer healthy voters than a quorum needs: they cannot write. An exporter whose own credentials are refused counts a cluster here, too (EtcdExporterBlind tells).',
       'count(%s == 0 or %s < 0) or vector(0)' % [leader, tolerance],
       thresholds=d.rising(1e9, 1),
@@ -65,7 +65,7 @@ function(config, d)
       w=3,
     ) + { fieldConfig+: { defaults+: { thresholds: d.steps([[null, c.green], [1, c.vermillion]]) } } },
     d.stat(
-      'One failure from it',
+      'No spare',
       'Clusters of more than one voter that would lose their quorum with one more failure.',
       'count(%s == 0 and on (%s) %s > 1) or vector(0)' % [tolerance, cluster, d.max(d.exporter('cluster_members', ['role="voter"']))],
       thresholds=d.rising(1),
@@ -73,7 +73,7 @@ function(config, d)
       w=3,
     ),
     d.stat(
-      'Critical alerts',
+      'Critical',
       'Alerts of severity critical that fire for the clusters chosen, or for no cluster.',
       'count(%s) or vector(0)' % d.alerts(['severity="critical"']),
       thresholds=d.steps([[null, c.green], [1, c.vermillion]]),
@@ -89,7 +89,7 @@ function(config, d)
       w=3,
     ),
     d.stat(
-      'Fullest database',
+      'Fullest',
       'Size of the database file as a share of its quota, of the member where it is highest. Coloured from EtcdQuotaLow on.',
       'max(%s)' % share,
       'percentunit',
@@ -99,7 +99,7 @@ function(config, d)
       decimals=1,
     ),
     d.stat(
-      'Oldest backup',
+      'Backup age',
       'Age of the newest sound backup in intervals of its store, of the store where it is highest. Coloured from EtcdBackupTooOld on.',
       'max(%s)' % std.rstripChars(backup, '\n'),
       'suffix: intervals',
@@ -109,7 +109,7 @@ function(config, d)
       decimals=1,
     ),
     d.stat(
-      'First certificate ends',
+      'Certificates',
       'The certificate of a member or of the exporter that ends first; CAs are on the dashboard Backups and certificates. Coloured from EtcdCertificateExpiring on.',
       'min(%s)' % certificate,
       'suffix: days',

@@ -21,7 +21,7 @@ function(config, d)
     d.stat('Heartbeat', 'Since EtcdRemediationHeartbeat last came by the webhook. Past %s the chain is broken (EtcdRemediationHeartbeatMissing).' % config.triggerRepeat, 'time() - (%s > 0)' % heartbeat, 's', d.rising(2 * repeat), none='never came', w=3, decimals=0),
     d.stat('Under way', 'Runs that go on now.', 'sum(%s) or vector(0)' % d.sum(d.remediation('in_progress'), ['action']), w=3),
     d.stat('Waiting', 'Runs that wait for their turn.', 'sum(%s)' % d.remediator('queue_length'), none='no remediator', w=3),
-    d.stat('Breakers open', 'Policies that are held back because two runs brought too little; POST /-/resume closes them.', 'sum(%s) or vector(0)' % policy('max', 'breaker_open'), thresholds=d.steps([[null, c.green], [1, c.vermillion]]), mappings=d.words({ '0': ['none', c.green] }), w=3),
+    d.stat('Breakers', 'Policies that are held back because two runs brought too little; POST /-/resume closes them.', 'sum(%s) or vector(0)' % policy('max', 'breaker_open'), thresholds=d.steps([[null, c.green], [1, c.vermillion]]), mappings=d.words({ '0': ['none', c.green] }), w=3),
     d.stat('Given back', 'Bytes by which defragmentations made database files smaller, in the time shown.', 'sum(increase(%s[$__range])) or vector(0)' % d.remediation('reclaimed_bytes_total'), 'bytes', w=3, decimals=1),
     d.table(
       'Policies',

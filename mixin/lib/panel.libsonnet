@@ -92,7 +92,7 @@ function(config) {
   },
 
   // Lines over time. thresholds are drawn as dashed lines, those of the alerts.
-  graph(title, description, queries, unit='short', thresholds=null, min=null, max=null, w=8, h=7, none='no data', legend=['lastNotNull', 'max'], stack=false, decimals=null, overrides=[]):: base('timeseries', title, description, w, h) {
+  graph(title, description, queries, unit='short', thresholds=null, min=null, max=null, w=8, h=8, none='no data', legend=['lastNotNull', 'max'], stack=false, decimals=null, overrides=[]):: base('timeseries', title, description, w, h) {
     targets: lettered(queries),
     fieldConfig: {
       defaults: {
@@ -155,15 +155,16 @@ function(config) {
         custom: { align: 'left', cellOptions: { type: 'auto' }, filterable: false },
       },
       overrides: [
-        { matcher: { id: 'byName', options: c.title }, properties: properties }
+        {
+          matcher: { id: 'byName', options: c.title },
+          properties:
+            [{ id: 'noValue', value: '-' }] +
+            (if c.unit == null then [] else [{ id: 'unit', value: c.unit }]) +
+            (if c.width == null then [] else [{ id: 'custom.width', value: c.width }]) +
+            (if c.links == [] then [] else [{ id: 'links', value: c.links }]) +
+            [{ id: key, value: c.look[key] } for key in std.objectFields(c.look)],
+        }
         for c in columns
-        for properties in [
-          (if c.unit == null then [] else [{ id: 'unit', value: c.unit }]) +
-          (if c.width == null then [] else [{ id: 'custom.width', value: c.width }]) +
-          (if c.links == [] then [] else [{ id: 'links', value: c.links }]) +
-          [{ id: key, value: c.look[key] } for key in std.objectFields(c.look)],
-        ]
-        if properties != []
       ],
     },
     options: { showHeader: true, cellHeight: 'sm', sortBy: [{ displayName: std.lstripChars(s, '-'), desc: s[0] == '-' } for s in sort] },

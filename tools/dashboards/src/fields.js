@@ -20,7 +20,7 @@ const registry = new FieldConfigOptionsRegistry(() => [
 ]);
 
 standardTransformersRegistry.setInit(() =>
-  [standardTransformers.mergeTransformer, standardTransformers.organizeFieldsTransformer].map((transformation) => ({ id: transformation.id, name: transformation.name, transformation })),
+  [standardTransformers.mergeTransformer, standardTransformers.organizeFieldsTransformer].map((transformation) => ({ id: transformation.id, name: transformation.name, transformation: async () => transformation })),
 );
 
 function steps(thresholds) {

@@ -25,9 +25,15 @@ function Nothing({ panel }) {
   return <div className="nothing" style={{ color: theme.colors.text.secondary, padding: 12 }}>{panel.fieldConfig?.defaults?.noValue}</div>;
 }
 
+// What is no number makes a gap, as in Grafana's panel.
+function finite(frame) {
+  const fields = frame.fields.map((f) => (f.type === 'number' ? { ...f, values: f.values.map((v) => (Number.isFinite(v) ? v : null)) } : f));
+  return { ...frame, fields };
+}
+
 function Lines({ data, width, height, panel, view }) {
   const range = { from: dateTime(view.from * 1000), to: dateTime(view.to * 1000), raw: { from: '', to: '' } };
-  return <TimeSeries frames={data} structureRev={1} width={width} height={height} timeRange={range} timeZone="utc" legend={panel.options.legend} options={{}} />;
+  return <TimeSeries frames={data.map(finite)} structureRev={1} width={width} height={height} timeRange={range} timeZone="utc" legend={panel.options.legend} options={{}} />;
 }
 
 function Rows({ data, width, height, panel }) {
