@@ -127,7 +127,7 @@ func TestCredentials(t *testing.T) {
 		if bind := fmt.Sprintf("\nBindReadOnlyPaths=/run/credentials/%[1]s.service:/etc/etcdops/%[1]s\n", name); !strings.Contains(string(text), bind) {
 			t.Errorf("%s has no line %s", name, bind)
 		}
-		named := regexp.MustCompile(name + `/([\w.]+)`).FindAllStringSubmatch(string(config), -1)
+		named := regexp.MustCompile(name+`/([\w.]+)`).FindAllStringSubmatch(string(config), -1)
 		if len(named) < 4 {
 			t.Errorf("%s.yml names %v", name, named)
 		}
