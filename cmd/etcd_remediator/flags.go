@@ -48,7 +48,10 @@ type flags struct {
 func newFlags(stdout, stderr io.Writer) *flags {
 	f := &flags{app: kingpin.New("etcd_remediator", help), stderr: stderr}
 	f.app.UsageWriter(stdout).ErrorWriter(stderr)
-	f.app.Terminate(func(int) { f.done = true })
+	f.app.Terminate(func(int) { // kingpin goes on, and would print its help again
+		f.done = true
+		f.app.UsageWriter(io.Discard)
+	})
 	f.app.Version(version.Print("etcd_remediator"))
 	f.app.HelpFlag.Short('h')
 	f.app.Flag("config.file", "YAML file with clusters and remediation. (needed)").PlaceHolder("FILE").StringVar(&f.options.ConfigFile)

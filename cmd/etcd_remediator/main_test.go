@@ -57,8 +57,18 @@ func TestBadCommandLines(t *testing.T) {
 func TestHelp(t *testing.T) {
 	for _, command := range []string{"", "serve", "plan", "run", "approve", "check-config"} {
 		var stdout, stderr bytes.Buffer
-		if status := run(append(strings.Fields(command), "--help"), os.Stdin, &stdout, &stderr); status != 0 || stderr.Len() > 0 || stdout.Len() == 0 {
-			t.Errorf("%s --help: exit status %d\n%s", command, status, &stderr)
+		status := run(append(strings.Fields(command), "--help"), os.Stdin, &stdout, &stderr)
+		if status != 0 || stderr.Len() > 0 || strings.Count(stdout.String(), "usage: ") != 1 {
+			t.Errorf("%s --help: exit status %d\n%s\n%s", command, status, &stderr, &stdout)
 		}
+	}
+}
+
+// TestVersion: the version, and no help after it.
+func TestVersion(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	status := run([]string{"--version"}, os.Stdin, &stdout, &stderr)
+	if text := stdout.String(); status != 0 || stderr.Len() > 0 || !strings.HasPrefix(text, "etcd_remediator, version") || strings.Contains(text, "usage: ") {
+		t.Errorf("exit status %d\n%s\n%s", status, text, &stderr)
 	}
 }
