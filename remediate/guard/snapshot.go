@@ -74,11 +74,19 @@ func unfit(ctx context.Context, c *remediate.Cluster, b remediate.Backup, head i
 	if b.Judge == nil {
 		return "its snapshots are not judged"
 	}
-	if r := b.Judge.Report(); r.Err != nil || at.Sub(r.Checked) >= listAge || at.Before(r.Checked) {
-		if err := b.Judge.Check(ctx); err != nil {
-			return plain(err.Error())
-		}
+	r := b.Judge.Report()
+	fresh := r.Err == nil && at.Sub(r.Checked) < listAge && !at.Before(r.Checked)
+	if fresh && judged(ctx, c, b, head, at) == "" {
+		return ""
 	}
+	if err := b.Judge.Check(ctx); err != nil { // one that came since the last list may do
+		return plain(err.Error())
+	}
+	return judged(ctx, c, b, head, at)
+}
+
+// judged is unfit by the list that the judge has.
+func judged(ctx context.Context, c *remediate.Cluster, b remediate.Backup, head int64, at time.Time) string {
 	for more := true; more && ctx.Err() == nil; {
 		more = b.Judge.Next(ctx)
 	}

@@ -124,8 +124,8 @@ func TestSnapshot(t *testing.T) {
 	))
 }
 
-// TestSnapshotIsJudgedAnew: a list is good for a while, and what came since counts
-// after it; an end of ctx refuses.
+// TestSnapshotIsJudgedAnew: a list with a sound one is good for a while, one without is
+// not; an end of ctx refuses.
 func TestSnapshotIsJudgedAnew(t *testing.T) {
 	s := well()
 	s.become(remediate.ActionPruneEvents, remediate.StepPrune)
@@ -137,8 +137,6 @@ func TestSnapshotIsJudgedAnew(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(b.Directory, "a.db"), aSnapshot(t, 5), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	later := time.Now().Add(listAge)
-	s.Now = func() time.Time { return later }
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if says, _ := s.ask(ended, "snapshot"); says == "" {
@@ -150,7 +148,11 @@ func TestSnapshotIsJudgedAnew(t *testing.T) {
 	if err := os.Remove(filepath.Join(b.Directory, "a.db")); err != nil {
 		t.Fatal(err)
 	}
-	later = later.Add(listAge)
+	if says, _ := s.ask(t.Context(), "snapshot"); says != "" {
+		t.Errorf("the store is listed before each step: %s", says)
+	}
+	later := time.Now().Add(listAge)
+	s.Now = func() time.Time { return later }
 	if says, _ := s.ask(t.Context(), "snapshot"); says == "" {
 		t.Error("a snapshot that is gone counts")
 	}
