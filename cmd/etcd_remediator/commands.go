@@ -55,13 +55,26 @@ func (f *flags) byHand(ctx context.Context, stdin *os.File, stdout, stderr io.Wr
 			fmt.Fprintln(stderr, "etcd_remediator: run asks before it acts, and this is no terminal: give --yes")
 			return remediator.ExitUsage
 		}
-		h.Confirm = func(question string) bool {
-			fmt.Fprint(stderr, question)
-			answer, _ := bufio.NewReader(stdin).ReadString('\n')
-			return strings.EqualFold(strings.TrimSpace(answer), "y") || strings.EqualFold(strings.TrimSpace(answer), "yes")
-		}
+		h.Confirm = func(question string) bool { return confirm(ctx, stdin, stderr, question) }
 	}
 	return remediator.Run(ctx, h)
+}
+
+// confirm asks a person, who may also answer with Ctrl-C: then ctx ends.
+func confirm(ctx context.Context, stdin io.Reader, stderr io.Writer, question string) bool {
+	fmt.Fprint(stderr, question)
+	answer := make(chan string, 1)
+	go func() { // nothing ends a read from a terminal but the program's end
+		line, _ := bufio.NewReader(stdin).ReadString('\n')
+		answer <- strings.TrimSpace(line)
+	}()
+	select {
+	case said := <-answer:
+		return strings.EqualFold(said, "y") || strings.EqualFold(said, "yes")
+	case <-ctx.Done():
+		fmt.Fprintln(stderr)
+		return false
+	}
 }
 
 func (f *flags) hand(_ *os.File, stdout, stderr io.Writer) remediator.Hand {

@@ -4,6 +4,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,6 +63,23 @@ func TestHelp(t *testing.T) {
 		if status != 0 || stderr.Len() > 0 || strings.Count(stdout.String(), "usage: ") != 1 {
 			t.Errorf("%s --help: exit status %d\n%s\n%s", command, status, &stderr, &stdout)
 		}
+	}
+}
+
+// TestConfirm: a person says yes or something else, or ends it with Ctrl-C.
+func TestConfirm(t *testing.T) {
+	for said, want := range map[string]bool{"y\n": true, " YES \n": true, "n\n": false, "\n": false, "": false, "yes, but\n": false} {
+		var stderr bytes.Buffer
+		if got := confirm(t.Context(), strings.NewReader(said), &stderr, "Do it?"); got != want || stderr.String() != "Do it?" {
+			t.Errorf("%q: %t, %q", said, got, &stderr)
+		}
+	}
+	silent, end := io.Pipe()
+	defer end.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if confirm(ctx, silent, io.Discard, "Do it?") {
+		t.Error("Ctrl-C is taken for a yes")
 	}
 }
 
