@@ -3,9 +3,11 @@
 package remediator
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -230,5 +232,33 @@ func TestRunBesideRun(t *testing.T) {
 	run := serve(t, config).Runs()[0]
 	if run.Outcome != "interrupted" || len(done(run, "defrag")) != 1 {
 		t.Errorf("the run that was told to stop: %+v", run)
+	}
+}
+
+// TestToldToStopWhatItHandedOver: the process that was asked ends the run after the
+// present member, and the one that asked hears so.
+func TestToldToStopWhatItHandedOver(t *testing.T) {
+	t.Parallel()
+	l := plainLab(t, 3)
+	fragment(t, l, 8)
+	config := writeConfig(t, l, `  policies:
+    - {name: reclaim, clusters: [lab], action: defrag, `+eager+`, defrag: {min_reclaimable: 1MiB, settle: 20s}}
+`)
+	s := serve(t, config)
+	s.watched("defrag")
+	stdout, stderr := &output{}, &output{}
+	asks := exec.CommandContext(t.Context(), program, "run", "defrag", "--yes", "--output=json", "--config.file="+config)
+	asks.Stdout, asks.Stderr, asks.Env = stdout, stderr, environment()
+	must(t, asks.Start())
+	s.until(30*time.Second, "a member is done", func(r Run) bool { return len(done(r, "defrag")) == 1 })
+	must(t, asks.Process.Signal(os.Interrupt))
+	err := asks.Wait()
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Errorf("after an interrupt: %v\n%s", err, stderr)
+	}
+	var told Run
+	must(t, json.Unmarshal([]byte(stdout.String()), &told))
+	if told.Outcome != "interrupted" || len(done(told, "defrag")) != 1 || s.Runs()[0].Outcome != "interrupted" {
+		t.Errorf("it is told of %+v\n%s", told, stderr)
 	}
 }

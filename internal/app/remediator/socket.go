@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -101,7 +102,7 @@ func socketHandler(d *dispatch.Dispatcher) http.Handler {
 			return d.Approve(ctx, a.ID, a.By, how)
 		})
 	})
-	return mux
+	return &stoppable{next: mux, ends: map[string]context.CancelFunc{}}
 }
 
 // answer does what a request asks for and tells of it line by line.
@@ -158,6 +159,7 @@ func socketAnswers(ctx context.Context, dir string) bool {
 }
 
 // handOver asks the process that holds the journal. errNobodyServes: there is none.
+// When ctx ends that process is told to stop, and its answer is waited for.
 func handOver(ctx context.Context, dir, path string, request any, how dispatch.How) (*remediate.Run, error) {
 	socket, release, err := socketPath(dir)
 	if err != nil {
@@ -179,10 +181,19 @@ func handOver(ctx context.Context, dir, path string, request any, how dispatch.H
 		},
 	}}
 	defer client.CloseIdleConnections()
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://control"+path, bytes.NewReader(body))
+	asking, hangUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer hangUp()
+	post, err := http.NewRequestWithContext(asking, http.MethodPost, "http://control"+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
+	name := rand.Text()
+	post.Header.Set(nameHeader, name)
+	defer context.AfterFunc(ctx, func() {
+		if tellToStop(asking, client, name) != nil {
+			hangUp()
+		}
+	})()
 	response, err := client.Do(post)
 	if err != nil {
 		return nil, err
