@@ -51,7 +51,7 @@ func (p *pod) log() string {
 // newPod makes the volumes of a program's pod.
 func newPod(t testing.TB, o *objects, name string, w *world) *pod {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "etcdops-pod-") // t.TempDir is root's alone
+	dir, err := os.MkdirTemp("", "etcdops-pod-") //nolint:usetesting // t.TempDir is root's alone
 	must(t, err)
 	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
 	must(t, os.Chmod(dir, 0o755))

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
@@ -102,6 +103,10 @@ func helm(v values) (manifests []byte, notes string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
+	return template(loaded, v)
+}
+
+func template(loaded *chart.Chart, v values) (manifests []byte, notes string, err error) {
 	options := chartutil.ReleaseOptions{Name: "etcdops", Namespace: "etcdops", Revision: 1, IsInstall: true}
 	complete, err := chartutil.ToRenderValues(loaded, v.tree(), options, chartutil.DefaultCapabilities)
 	if err != nil {
