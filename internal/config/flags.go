@@ -108,6 +108,7 @@ func fromManifest(f Flags, cluster *Cluster, src *source) error {
 	if err != nil {
 		return err
 	}
+	cluster.KubeadmManifest = f.KubeadmManifest
 	if !f.EndpointsSet {
 		cluster.Endpoints = []string{k.Endpoint}
 		if k.DataDir != "" && isDirectory(k.DataDir) {

@@ -11,9 +11,12 @@ import (
 	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/etcdops/etcdops/internal/memberflags"
 )
 
 // DefaultKubeadmManifest is where kubeadm keeps etcd's static pod manifest.
@@ -27,6 +30,8 @@ type Kubeadm struct {
 	CertFile string // kubeadm's healthcheck-client pair, beside the CA; not checked to exist
 	KeyFile  string
 	DataDir  string // empty when the manifest does not say, or it lies on no host path
+	// Settings are the member's, as memberflags gives them.
+	Settings map[string]string
 }
 
 // Flags gives the exporter's flags that say the same, on one line for a shell.
@@ -97,8 +102,9 @@ func ParseKubeadmManifest(data []byte) (Kubeadm, error) {
 	if err != nil {
 		return Kubeadm{}, err
 	}
-	flags := etcdFlags(append(append([]string{}, c.Command...), c.Args...))
-	var k Kubeadm
+	words := slices.Concat(c.Command, c.Args)
+	flags, _ := memberflags.Parse(words)
+	k := Kubeadm{Settings: memberflags.Settings(words)}
 	if k.Endpoint, err = manifestEndpoint(flags); err != nil {
 		return Kubeadm{}, err
 	}
@@ -155,24 +161,6 @@ func etcdContainer(p pod) (container, error) {
 		return p.Spec.Containers[0], nil
 	}
 	return container{}, fmt.Errorf("has %d containers, none of them called etcd", len(p.Spec.Containers))
-}
-
-// etcdFlags reads a command line as Go's flag package does: one dash or two,
-// the value after = or as the next word, the last one wins.
-func etcdFlags(words []string) map[string]string {
-	flags := map[string]string{}
-	for i, word := range words {
-		name, dashed := strings.CutPrefix(word, "-")
-		if !dashed {
-			continue
-		}
-		name, value, has := strings.Cut(strings.TrimPrefix(name, "-"), "=")
-		if !has && i+1 < len(words) && !strings.HasPrefix(words[i+1], "-") {
-			value = words[i+1]
-		}
-		flags[name] = value
-	}
-	return flags
 }
 
 // manifestEndpoint takes the first URL that etcd advertises to clients, or

@@ -63,6 +63,9 @@ type Cluster struct {
 	// empty list means none.
 	Keyspaces []Keyspace `yaml:"keyspaces"`
 	Backups   []Backup   `yaml:"backups"`
+
+	// KubeadmManifest is the file that the flag of that name gave.
+	KubeadmManifest string `yaml:"-"`
 }
 
 // Equal says whether two validated clusters are configured alike, so that a
