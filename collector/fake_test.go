@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -28,6 +29,7 @@ const (
 	qAlarmList    = "AlarmList"
 	qQuota        = "Quota"
 	qServerTime   = "ServerTime"
+	qFlags        = "Flags"
 	qCertificates = "ServerCertificates"
 	qAll          = "all"
 )
@@ -39,6 +41,7 @@ type fakeAPI struct {
 	list   etcd.MemberList
 	alarms []etcd.Alarm
 	quota  int64
+	flags  map[string]string
 	chain  []*x509.Certificate
 	skew   time.Duration // of its clock
 	date   func(ctx context.Context) (etcd.ServerTime, error)
@@ -174,6 +177,13 @@ func (f *fakeAPI) ServerTime(ctx context.Context) (etcd.ServerTime, error) {
 	return etcd.ServerTime{Sent: sent, Received: now, Date: server.UTC().Format(http.TimeFormat), Source: etcd.SourceClient}, nil
 }
 
+func (f *fakeAPI) Flags(ctx context.Context) (map[string]string, error) {
+	err := f.enter(ctx, qFlags, "")
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.flags, err
+}
+
 func (f *fakeAPI) ServerCertificates(ctx context.Context) ([]*x509.Certificate, error) {
 	if err := f.enter(ctx, qCertificates, ""); err != nil {
 		return nil, err
@@ -198,7 +208,7 @@ type world struct {
 // cluster 0xc, all healthy, at revision 100 and never compacted.
 func newWorld(voters int) *world {
 	w := &world{memory: etcd.NewMemory()}
-	w.deps.Scanner = w.scanner
+	w.deps.Scanner, w.deps.Log = w.scanner, slog.New(slog.DiscardHandler)
 	list := etcd.MemberList{ClusterID: 0xc}
 	for i := range voters {
 		list.Members = append(list.Members, memberOf(i))

@@ -122,6 +122,10 @@ type API interface {
 	// Quota is the endpoint's own etcd_server_quota_backend_bytes.
 	Quota(ctx context.Context) (int64, error)
 	ServerTime(ctx context.Context) (ServerTime, error)
+	// Flags are the settings that the member's command line tells for certain, by
+	// flag (internal/memberflags has the list). It costs the member a moment in which
+	// it adds up its memory: ask in the background, and rarely.
+	Flags(ctx context.Context) (map[string]string, error)
 	// ServerCertificates is the chain the endpoint presents, leaf first; read
 	// even when it is expired or untrusted. Empty for a plain endpoint.
 	ServerCertificates(ctx context.Context) ([]*x509.Certificate, error)

@@ -43,6 +43,7 @@ type httpSide struct {
 	base   string
 	source string
 	client *http.Client
+	port   *httpSide // the client port, where this is a metrics URL
 	shut   atomic.Bool
 
 	mu        sync.Mutex
@@ -52,15 +53,21 @@ type httpSide struct {
 }
 
 func newHTTPSide(u *url.URL, cfg *Config, d *dialer) (*httpSide, error) {
-	side := &httpSide{base: u.String(), source: SourceClient}
-	if configured := cfg.MetricsURLs[u.String()]; configured != "" {
-		m, err := url.Parse(strings.TrimSuffix(strings.TrimSuffix(configured, "/"), "/metrics"))
-		if err != nil {
-			return nil, fmt.Errorf("metrics URL of %s: %w", u, err)
-		}
-		side.base, side.source = m.String(), SourceMetrics
-		d = newDialer(m, d.secrets, nil)
+	port := newSide(u, SourceClient, d)
+	configured := cfg.MetricsURLs[u.String()]
+	if configured == "" {
+		return port, nil
 	}
+	m, err := url.Parse(strings.TrimSuffix(strings.TrimSuffix(configured, "/"), "/metrics"))
+	if err != nil {
+		return nil, fmt.Errorf("metrics URL of %s: %w", u, err)
+	}
+	side := newSide(m, SourceMetrics, newDialer(m, d.secrets, nil))
+	side.port = port
+	return side, nil
+}
+
+func newSide(base *url.URL, source string, d *dialer) *httpSide {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		// The transport goes on with a dial whose request has ended.
 		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
@@ -71,7 +78,7 @@ func newHTTPSide(u *url.URL, cfg *Config, d *dialer) (*httpSide, error) {
 		}
 		return &quietConn{Conn: conn}, nil
 	}
-	side.client = &http.Client{
+	client := &http.Client{
 		Transport: &http.Transport{ // Proxy stays nil: no proxy variable is read
 			DialContext:            dial,
 			DialTLSContext:         dial,
@@ -82,16 +89,24 @@ func newHTTPSide(u *url.URL, cfg *Config, d *dialer) (*httpSide, error) {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return side, nil
+	return &httpSide{base: base.String(), source: source, client: client}
 }
 
 // renew lets the next request make a new connection, with the present secrets.
-func (s *httpSide) renew() { s.client.CloseIdleConnections() }
+func (s *httpSide) renew() {
+	s.client.CloseIdleConnections()
+	if s.port != nil {
+		s.port.renew()
+	}
+}
 
 // close ends the connections; one that is in use ends with its request.
 func (s *httpSide) close() {
 	s.shut.Store(true)
 	s.client.CloseIdleConnections()
+	if s.port != nil {
+		s.port.close()
+	}
 }
 
 // ServerTime reads the Date header of the endpoint's HTTP answer. The instants

@@ -168,10 +168,10 @@ func (c *Client) ServerCertificates(ctx context.Context) ([]*x509.Certificate, e
 
 // share gives a context that ends when one n-th of the time that ctx has left is
 // over.
-func share(ctx context.Context, n time.Duration) (context.Context, context.CancelFunc) {
+func share(ctx context.Context, n int) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeout(ctx, time.Until(deadline)/n)
+	return context.WithTimeout(ctx, time.Until(deadline)/time.Duration(n))
 }

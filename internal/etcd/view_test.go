@@ -58,6 +58,10 @@ func (c *counted) ServerTime(ctx context.Context) (ServerTime, error) {
 	return ServerTime{}, c.ask(ctx, "ServerTime")
 }
 
+func (c *counted) Flags(ctx context.Context) (map[string]string, error) {
+	return nil, c.ask(ctx, "Flags")
+}
+
 func (c *counted) ServerCertificates(ctx context.Context) ([]*x509.Certificate, error) {
 	return nil, c.ask(ctx, "certificates")
 }

@@ -40,6 +40,8 @@ func (e endpoint) AlarmList(context.Context) ([]etcd.Alarm, error) { *e.heavy++;
 
 func (e endpoint) Quota(context.Context) (int64, error)                    { *e.heavy++; return 0, nil }
 func (e endpoint) ServerTime(context.Context) (t etcd.ServerTime, _ error) { return t, e.err }
+func (e endpoint) Flags(context.Context) (map[string]string, error)        { *e.heavy++; return nil, nil }
+
 func (e endpoint) ServerCertificates(context.Context) ([]*x509.Certificate, error) {
 	*e.heavy++
 	return nil, nil
