@@ -52,6 +52,9 @@ type Deps struct {
 	Certificates func() (leaf *x509.Certificate, cas []*x509.Certificate)
 	// PeerCertificates gives the chain presented at a member's peer URL.
 	PeerCertificates func(ctx context.Context, m etcd.Member, peerURL string) ([]*x509.Certificate, error)
+	// ManifestFlags gives the flags that a static pod manifest on this host has, and
+	// the endpoint they belong to; nil where no manifest was named.
+	ManifestFlags func() (url string, flags map[string]string, err error)
 	// Scanner gives an endpoint's connection for background work, nil where the
 	// endpoint is not known any more.
 	Scanner   func(url string) etcd.ScanAPI
@@ -77,6 +80,7 @@ func All() []Choice {
 		{"alarms", true, newAlarms},
 		{"compaction", true, newCompaction},
 		{"tls", true, newTLS},
+		{"flags", true, newFlags},
 		{"keyspace", true, newKeyspace},
 		{"backup", true, newBackup},
 		{"hash", false, newHash},

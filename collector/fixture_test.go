@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"syscall"
@@ -34,6 +35,7 @@ type capturedEndpoint struct {
 	MemberList   *etcd.MemberList         `json:"member_list"`
 	Reads        []capturedRead           `json:"reads"`
 	Quota        int64                    `json:"quota"`
+	Flags        map[string]string        `json:"flags"`
 	Times        []capturedTime           `json:"times"`
 	Certificates string                   `json:"certificates"`
 	Errors       map[string]capturedError `json:"errors"` // by question
@@ -86,7 +88,7 @@ func (f fixture) world(t *testing.T) *world {
 	w := &world{memory: etcd.NewMemory()}
 	for _, c := range f.Endpoints {
 		fake := w.add(c.URL)
-		fake.quota = c.Quota
+		fake.quota, fake.flags = c.Quota, c.Flags
 		fake.chain = parseChain(t, c.Certificates)
 		for question, e := range c.Errors {
 			fake.fail[question] = e.error(t)
@@ -111,7 +113,7 @@ func (f fixture) deps(t *testing.T) Deps {
 	background := NewBackground(t.Context())
 	t.Cleanup(background.Close)
 	return Deps{
-		Background: background,
+		Background: background, Log: slog.New(slog.DiscardHandler),
 		Certificates: func() (*x509.Certificate, []*x509.Certificate) {
 			return parseChain(t, f.Client)[0], parseChain(t, f.CAs)
 		},

@@ -4,6 +4,7 @@ package collector
 
 import (
 	"context"
+	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
@@ -166,7 +167,7 @@ func TestNothingWithoutEndpoints(t *testing.T) {
 	defer background.Close()
 	for _, choice := range All() {
 		view := etcd.NewView(t.Context(), nil, nil, etcd.NewMemory())
-		if _, err := choice.New(Deps{Background: background}).Collect(context.WithoutCancel(t.Context()), view); err != nil {
+		if _, err := choice.New(Deps{Background: background, Log: slog.New(slog.DiscardHandler)}).Collect(context.WithoutCancel(t.Context()), view); err != nil {
 			t.Logf("%s: %v", choice.Name, err)
 		}
 	}

@@ -56,7 +56,7 @@ func newTestSet(t *testing.T, log *bytes.Buffer, stubs ...*stub) *Set {
 	}
 	background := NewBackground(t.Context())
 	t.Cleanup(func() { background.Close(); cluster.Close() })
-	s := NewSet(cluster, nil, Deps{Background: background}, semaphore.NewWeighted(9), logger)
+	s := NewSet(cluster, nil, Deps{Background: background, Log: logger}, semaphore.NewWeighted(9), logger)
 	for _, stub := range stubs {
 		s.collectors = append(s.collectors, stub)
 	}

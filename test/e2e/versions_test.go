@@ -37,7 +37,7 @@ var perEndpoint = []string{
 	"certificate_not_after_timestamp_seconds", "endpoint_check_duration_seconds",
 	"endpoint_clock_skew_error_seconds", "endpoint_clock_skew_seconds", "endpoint_clock_source",
 	"endpoint_db_in_use_bytes", "endpoint_db_quota_bytes", "endpoint_db_size_bytes", "endpoint_disk_free_bytes",
-	"endpoint_has_leader", "endpoint_healthy", "endpoint_info", "endpoint_is_leader", "endpoint_is_learner",
+	"endpoint_flag_info", "endpoint_has_leader", "endpoint_healthy", "endpoint_info", "endpoint_is_leader", "endpoint_is_learner",
 	"endpoint_raft_applied_index", "endpoint_raft_index", "endpoint_raft_term", "endpoint_revision", "endpoint_up",
 }
 
@@ -50,9 +50,11 @@ func TestVersions(t *testing.T) {
 			config, err := l.WriteConfig(nil)
 			must(t, err)
 			e := startExporter(t, "--config.file="+config)
-			await(t, 15*time.Second, "the members know their storage version", func() error {
+			await(t, 15*time.Second, "the members know their storage version, and their flags are read", func() error {
 				return errors.Join(each(l, func(m *lab.Member) error {
-					return e.Scrape("/metrics").Want(1, "endpoint_info", "url", m.ClientURL(), "storage_version", row.storage)
+					s := e.Scrape("/metrics")
+					return errors.Join(s.Want(1, "endpoint_info", "url", m.ClientURL(), "storage_version", row.storage),
+						flag(s, m, "initial-cluster-state", "new"))
 				})...)
 			})
 			s := e.Scrape("/metrics")
@@ -204,7 +206,7 @@ func readCertificate(t *testing.T, file string) *x509.Certificate {
 // checkOwn looks at the exporter's own metrics, and at what no metric may have.
 func checkOwn(t *testing.T, s *Scrape) {
 	s = s.with(t)
-	for _, collector := range []string{"status", "health", "clock", "members", "alarms", "compaction", "tls"} {
+	for _, collector := range []string{"status", "health", "clock", "members", "alarms", "compaction", "tls", "flags"} {
 		check(t, s.Want(1, "exporter_collector_success", "collector", collector))
 		if !s.Has("exporter_collector_duration_seconds", "collector", collector) {
 			t.Errorf("collector %s has no duration", collector)

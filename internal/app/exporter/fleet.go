@@ -92,7 +92,7 @@ func (f *fleet) make(life context.Context, c config.Cluster) (*cluster, error) {
 	background := collector.NewBackground(life)
 	set := collector.NewSet(client, f.options.Collectors, collector.Deps{
 		Background: background, DataDirs: c.DataDirs,
-		Certificates: client.Certificates, PeerCertificates: client.PeerCertificates,
+		Certificates: client.Certificates, PeerCertificates: client.PeerCertificates, ManifestFlags: manifestFlags(c),
 		Scanner: scanner(client), Keyspaces: keyspaces(c), Backups: backups, Log: log,
 	}, f.rounds, log)
 	return &cluster{config: c, etcd: client, set: set, background: background, stores: opened, log: log}, nil
@@ -105,6 +105,17 @@ func scanner(client *etcd.Cluster) func(url string) etcd.ScanAPI {
 			return s
 		}
 		return nil
+	}
+}
+
+// manifestFlags reads kubeadm's manifest anew each time: it may have been changed.
+func manifestFlags(c config.Cluster) func() (string, map[string]string, error) {
+	if c.KubeadmManifest == "" {
+		return nil
+	}
+	return func() (string, map[string]string, error) {
+		kubeadm, err := config.LoadKubeadmManifest(c.KubeadmManifest)
+		return kubeadm.Endpoint, kubeadm.Settings, err
 	}
 }
 

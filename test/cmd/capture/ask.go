@@ -66,6 +66,7 @@ func (e *endpoint) ask(ctx context.Context, view *etcd.View, at etcd.Endpoint) {
 		e.MemberList = &list
 	}
 	e.Quota, _ = question(ctx, e, "Quota", api.Quota)
+	e.Flags, _ = question(ctx, e, "Flags", api.Flags)
 	for _, linearizable := range []bool{true, false} {
 		e.Reads = append(e.Reads, readOf(ctx, api, etcd.Read{Linearizable: linearizable}))
 	}
@@ -160,13 +161,20 @@ func (f *fixture) peers(ctx context.Context, cluster *etcd.Cluster) {
 // parts is what each collector asks: the rest of a recording is left out of its
 // file.
 var parts = map[string]func(fixture) fixture{
-	"status":     part(func(e *endpoint) { e.Reads, e.Times, e.Certificates = nil, nil, "" }, "Status", "MemberList", "Quota"),
-	"health":     part(func(e *endpoint) { e.MemberList, e.Quota, e.Times, e.Certificates = nil, 0, nil, ""; e.present() }, "Status"),
-	"clock":      part(func(e *endpoint) { e.MemberList, e.Quota, e.Reads, e.Certificates = nil, 0, nil, "" }, "Status", "ServerTime"),
-	"members":    part(func(e *endpoint) { e.Quota, e.Times, e.Certificates = 0, nil, ""; e.present() }, "Status", "MemberList"),
-	"alarms":     part(func(e *endpoint) { e.Quota, e.Reads, e.Times, e.Certificates = 0, nil, nil, "" }, "Status", "MemberList"),
-	"compaction": part(func(e *endpoint) { e.MemberList, e.Quota, e.Times, e.Certificates = nil, 0, nil, ""; e.past() }, "Status"),
-	"tls":        part(func(e *endpoint) { e.Quota, e.Reads, e.Times = 0, nil, nil }, "Status", "MemberList", "ServerCertificates"),
+	"status": part(func(e *endpoint) { e.Flags, e.Reads, e.Times, e.Certificates = nil, nil, nil, "" }, "Status", "MemberList", "Quota"),
+	"health": part(func(e *endpoint) {
+		e.MemberList, e.Quota, e.Flags, e.Times, e.Certificates = nil, 0, nil, nil, ""
+		e.present()
+	}, "Status"),
+	"clock":   part(func(e *endpoint) { e.MemberList, e.Quota, e.Flags, e.Reads, e.Certificates = nil, 0, nil, nil, "" }, "Status", "ServerTime"),
+	"members": part(func(e *endpoint) { e.Quota, e.Flags, e.Times, e.Certificates = 0, nil, nil, ""; e.present() }, "Status", "MemberList"),
+	"alarms":  part(func(e *endpoint) { e.Quota, e.Flags, e.Reads, e.Times, e.Certificates = 0, nil, nil, nil, "" }, "Status", "MemberList"),
+	"compaction": part(func(e *endpoint) {
+		e.MemberList, e.Quota, e.Flags, e.Times, e.Certificates = nil, 0, nil, nil, ""
+		e.past()
+	}, "Status"),
+	"tls":   part(func(e *endpoint) { e.Quota, e.Flags, e.Reads, e.Times = 0, nil, nil, nil }, "Status", "MemberList", "ServerCertificates"),
+	"flags": part(func(e *endpoint) { e.MemberList, e.Quota, e.Reads, e.Times, e.Certificates = nil, 0, nil, nil, "" }, "Status", "Flags"),
 }
 
 func part(strip func(*endpoint), questions ...string) func(fixture) fixture {
@@ -195,12 +203,13 @@ func (e *endpoint) keepReads(keep func(read) bool) {
 
 // check refuses a recording that does not show what its state is for.
 func (f fixture) check() error {
-	answered, alarms, learners, unstarted := 0, 0, 0, 0
+	answered, alarms, learners, unstarted, told := 0, 0, 0, 0, 0
 	for _, e := range f.Endpoints {
 		if e.Status == nil {
 			continue
 		}
 		answered++
+		told += len(e.Flags)
 		found, unknown := etcd.ParseAlarms(e.Status.Errors)
 		alarms += len(found)
 		if len(unknown) > 0 {
@@ -219,7 +228,7 @@ func (f fixture) check() error {
 	}
 	if wrong := map[string]bool{
 		healthy: answered != 3 || alarms != 0, learner: learners != 1, unstartedVoter: unstarted == 0,
-		nospace: alarms == 0, noQuorum: answered != 1,
+		nospace: alarms == 0, noQuorum: answered != 1, settings: told != 3*8,
 	}[f.State]; wrong {
 		return errors.New("the recording does not show its state")
 	}

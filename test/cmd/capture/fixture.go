@@ -29,14 +29,15 @@ type fixture struct {
 
 // endpoint is what one client URL answered; what was not asked is left out.
 type endpoint struct {
-	URL          string           `json:"url"`
-	Status       *etcd.Status     `json:"status,omitempty"`
-	MemberList   *etcd.MemberList `json:"member_list,omitempty"`
-	Reads        []read           `json:"reads,omitempty"`
-	Quota        int64            `json:"quota,omitempty"` // of its own /metrics
-	Times        []serverTime     `json:"times,omitempty"`
-	Certificates string           `json:"certificates,omitempty"` // PEM chain, leaf first
-	Errors       map[string]fault `json:"errors,omitempty"`       // by question
+	URL          string            `json:"url"`
+	Status       *etcd.Status      `json:"status,omitempty"`
+	MemberList   *etcd.MemberList  `json:"member_list,omitempty"`
+	Reads        []read            `json:"reads,omitempty"`
+	Quota        int64             `json:"quota,omitempty"` // of its own /metrics
+	Flags        map[string]string `json:"flags,omitempty"`
+	Times        []serverTime      `json:"times,omitempty"`
+	Certificates string            `json:"certificates,omitempty"` // PEM chain, leaf first
+	Errors       map[string]fault  `json:"errors,omitempty"`       // by question
 }
 
 type read struct {

@@ -34,17 +34,19 @@ const (
 	nospace        = "nospace"
 	unstartedVoter = "unstarted"
 	skewed         = "skewed"
+	settings       = "settings"
 )
 
 // recorded says which collectors have a file of which state.
 var recorded = map[string][]string{
-	healthy:        {"status", "health", "clock", "members", "alarms", "compaction", "tls"},
+	healthy:        {"status", "health", "clock", "members", "alarms", "compaction", "tls", "flags"},
 	compacted:      {"compaction"},
 	learner:        {"status", "health", "members"},
 	noQuorum:       {"status", "health", "members", "alarms"},
 	nospace:        {"alarms"},
 	unstartedVoter: {"members"},
 	skewed:         {"clock"},
+	settings:       {"flags"},
 }
 
 const (
@@ -72,7 +74,7 @@ func main() {
 
 func capture(ctx context.Context, dir string, versions []string) error {
 	for _, version := range versions {
-		tours := []func(context.Context, string, string) error{growth, trouble}
+		tours := []func(context.Context, string, string) error{growth, trouble, sayings}
 		if version == skewVersion {
 			tours = append(tours, wrongClocks)
 		}
@@ -170,6 +172,23 @@ func trouble(ctx context.Context, dir, version string) (err error) {
 		return err
 	}
 	return save(ctx, l, dir, version, unstartedVoter)
+}
+
+// sayings records members whose flags are the same settings in other words.
+func sayings(ctx context.Context, dir, version string) (err error) {
+	l, err := lab.Start(ctx, lab.Options{
+		Version: version, QuotaBytes: quota, Args: []string{"--snapshot-count=5000", "-client-cert-auth"},
+		Member: map[int]lab.MemberOptions{
+			0: {Args: []string{"--auto-compaction-mode=periodic", "--auto-compaction-retention=5m"}},
+			1: {Args: []string{"--auto-compaction-mode", "periodic", "--auto-compaction-retention", "300s"}},
+			2: {Args: []string{"-auto-compaction-retention=5m0s", "-auto-compaction-mode", "periodic", "--client-cert-auth=1"}},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	return save(ctx, l, dir, version, settings)
 }
 
 // wrongClocks records members that are ahead by seconds and behind by minutes.
