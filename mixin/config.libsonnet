@@ -141,6 +141,18 @@
     authDenied: 0,
     authRange: '15m',
 
+    // Flags that every member of a cluster should have alike. initial-cluster-state is
+    // not among them: a member that was added later has another.
+    flagsAlike: [
+      'auto-compaction-mode',
+      'auto-compaction-retention',
+      'client-cert-auth',
+      'election-timeout',
+      'heartbeat-interval',
+      'quota-backend-bytes',
+      'snapshot-count',
+    ],
+
     // ---- etcd's own metrics -----------------------------------------------------
 
     // Seconds: 99th percentiles of a WAL fsync, a backend commit and a round trip

@@ -101,6 +101,23 @@ function(config, lib)
       'The members have run different versions of etcd for two hours.',
       'The members of cluster {{ $labels.cluster }} run {{ $value }} different versions of etcd: an upgrade seems to have stopped half way.',
     ),
+    // A member that does not tell a flag is not compared: it may have the same by default.
+    lib.alert(
+      'EtcdFlagsDiffer',
+      'warning',
+      '1h',
+      |||
+        count by (%(flag)s) (
+          max by (%(value)s) (%(info)s)
+        ) > 1
+      ||| % {
+        flag: lib.labels(['flag']),
+        value: lib.labels(['flag', 'value']),
+        info: lib.max(last('endpoint_flag_info', ['flag=~"%s"' % std.join('|', config.flagsAlike)], '15m'), ['url', 'flag', 'value']),
+      },
+      'The members run with different flags.',
+      'The members of cluster {{ $labels.cluster }} run with {{ $value }} different values of --{{ $labels.flag }}; etcdops_endpoint_flag_info has them.',
+    ),
     // One for the cluster, however many hazards and members: one upgrade is the answer.
     // The series' own label severity must go, since the alert's takes its place.
     lib.alert(
