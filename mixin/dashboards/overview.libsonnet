@@ -54,6 +54,7 @@ function(config, d)
       'Clusters',
       'Clusters that an exporter watches, of those chosen above.',
       'count(%s) or vector(0)' % d.max(d.exporter('endpoint_up')),
+      thresholds=d.steps([[null, c.vermillion], [1, c.blue]]),
       w=3,
     ),
     d.stat(
