@@ -7,6 +7,7 @@ package gallery
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"strconv"
 	"syscall"
@@ -38,8 +39,8 @@ func removeMembers(ctx context.Context, s *stack.Stack, which func(*member) bool
 	return nil
 }
 
-// tracer delays what one member asks of its disk. It is the one that follows: were it
-// the leader, all would be slow.
+// tracer delays what one member asks of its disk. It is one that follows: were it the
+// leader, all would be slow.
 var tracer *exec.Cmd
 
 func delayFsync(ctx context.Context, s *stack.Stack) error {
@@ -47,9 +48,10 @@ func delayFsync(ctx context.Context, s *stack.Stack) error {
 	if err != nil {
 		return err
 	}
-	m := s.Lab.Member((leader + 1) % len(s.Lab.Members()))
+	m := s.Lab.Member((leader + 1) % 3) // a learner that was here comes after the voters
 	tracer = exec.CommandContext(ctx, "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync",
 		"-e", "inject=fdatasync,fsync:delay_enter=400000", "-p", strconv.Itoa(m.PID()))
+	tracer.Stderr = os.Stderr
 	if err := tracer.Start(); err != nil {
 		return fmt.Errorf("strace (apt-get install strace): %w", err)
 	}

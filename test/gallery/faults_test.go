@@ -18,7 +18,8 @@ import (
 	"github.com/etcdops/etcdops/test/stack"
 )
 
-// faults of one cluster, each mended before the next.
+// faults of one cluster, each mended before the next. Those that fail requests come
+// last: EtcdErrorBudgetBurn remembers them.
 var faults = []fault{
 	{
 		name: "A member is stopped",
@@ -33,17 +34,6 @@ var faults = []fault{
 		mend: func(_ context.Context, s *stack.Stack) error { return s.Lab.Member(1).Resume() },
 	},
 	{
-		name: "Two of three members are stopped",
-		want: []string{"EtcdNoLeader", "EtcdInsufficientMembers", "EtcdMemberDown"},
-		also: []string{"EtcdErrorBudgetBurn"},
-		how: func(ctx context.Context, s *stack.Stack) error {
-			return errors.Join(s.Lab.Member(0).Stop(ctx), s.Lab.Member(1).Stop(ctx))
-		},
-		mend: func(ctx context.Context, s *stack.Stack) error {
-			return errors.Join(s.Lab.Member(0).Restart(ctx), s.Lab.Member(1).Restart(ctx))
-		},
-	},
-	{
 		name: "A member is added and never started",
 		want: []string{"EtcdMemberUnstarted", "EtcdNoFaultTolerance", "EtcdEvenVoters"},
 		how: func(ctx context.Context, s *stack.Stack) error {
@@ -53,11 +43,6 @@ var faults = []fault{
 		mend: func(ctx context.Context, s *stack.Stack) error {
 			return removeMembers(ctx, s, func(m *member) bool { return m.Name == "" })
 		},
-	},
-	{
-		name: "The log is slow to reach a member's disk (0.4 s each)",
-		want: []string{"EtcdWALFsyncSlow"},
-		how:  delayFsync, mend: hurryFsync,
 	},
 	{
 		name: "The newest backup is three intervals old",
@@ -84,15 +69,6 @@ var faults = []fault{
 		want: []string{"EtcdCompactionStalled"},
 		how:  overwrite,
 		mend: func(ctx context.Context, s *stack.Stack) error { return empty(ctx, s, "/gallery/") },
-	},
-	{
-		name: "The databases are full (NOSPACE)",
-		want: []string{"EtcdAlarmNoSpace", "EtcdQuotaLow"},
-		also: []string{"EtcdQuotaFullIn4h", "EtcdErrorBudgetBurn"},
-		how: func(ctx context.Context, s *stack.Stack) error { // backups go on
-			return errors.Join(s.Lab.FillToNoSpace(ctx), s.TakeBackup(ctx))
-		},
-		mend: func(ctx context.Context, s *stack.Stack) error { return s.Lab.RecoverSpace(ctx) },
 	},
 	{
 		name: "A member holds other data than the rest",
@@ -132,6 +108,31 @@ var faults = []fault{
 			return errors.Join(err, learner.Stop(ctx))
 		},
 	},
+	{
+		name: "Two of three members are stopped",
+		want: []string{"EtcdNoLeader", "EtcdInsufficientMembers", "EtcdMemberDown"},
+		also: []string{"EtcdErrorBudgetBurn"},
+		how: func(ctx context.Context, s *stack.Stack) error {
+			return errors.Join(s.Lab.Member(0).Stop(ctx), s.Lab.Member(1).Stop(ctx))
+		},
+		mend: func(ctx context.Context, s *stack.Stack) error {
+			return errors.Join(s.Lab.Member(0).Restart(ctx), s.Lab.Member(1).Restart(ctx))
+		},
+	},
+	{
+		name: "The log is slow to reach a member's disk (0.4 s each)",
+		want: []string{"EtcdWALFsyncSlow"},
+		how:  delayFsync, mend: hurryFsync,
+	},
+	{
+		name: "The databases are full (NOSPACE)",
+		want: []string{"EtcdAlarmNoSpace", "EtcdQuotaLow"},
+		also: []string{"EtcdQuotaFullIn4h", "EtcdErrorBudgetBurn"},
+		how: func(ctx context.Context, s *stack.Stack) error { // backups go on
+			return errors.Join(s.Lab.FillToNoSpace(ctx), s.TakeBackup(ctx))
+		},
+		mend: func(ctx context.Context, s *stack.Stack) error { return s.Lab.RecoverSpace(ctx) },
+	},
 }
 
 // skewedClock and restored are faults that a cluster of their own has.
@@ -144,6 +145,7 @@ var (
 	restored = fault{
 		name: "The cluster was restored without a bump of the revision",
 		want: []string{"EtcdRevisionRegressed"},
+		also: []string{"EtcdNoLeader", "EtcdInsufficientMembers", "EtcdErrorBudgetBurn"}, // while it is down for it
 		how: func(ctx context.Context, s *stack.Stack) error {
 			// As long as an hour is here: what is watched for less has no past.
 			return errors.Join(s.TakeBackup(ctx), write(ctx, s, 500), s.Lab.Restore(ctx, filepath.Join(s.BackupDir(), "script.db")))
@@ -160,7 +162,9 @@ func flippedBackup(ctx context.Context, s *stack.Stack) error {
 		return err
 	}
 	data[len(data)/2] ^= 1
-	return os.WriteFile(filepath.Join(s.BackupDir(), "flipped.db"), data, 0o600)
+	flipped := filepath.Join(s.BackupDir(), "flipped.db")
+	later := time.Now().Add(time.Second) // the newer one, on file systems with a coarse clock too
+	return errors.Join(os.WriteFile(flipped, data, 0o600), os.Chtimes(flipped, later, later))
 }
 
 // write puts one key over and over, each put a revision.

@@ -60,7 +60,8 @@ func TestGallery(t *testing.T) {
 		t.Run(part.name, func(t *testing.T) {
 			s := start(t, stack.Options{
 				Lab: part.lab, Scale: scale, Every: every, Mode: "plan",
-				Knobs: map[string]string{"floodKeys": "5000", "floodKeysYoung": "5000"},
+				// The exporter paces its counts by their cost, whatever the scale.
+				Knobs: map[string]string{"floodKeys": "5000", "floodKeysYoung": "5000", "scanAge": "'4h'"},
 			})
 			work(t, s, load{every: 100 * time.Millisecond, keys: 50})
 			for i := range part.faults {
@@ -68,7 +69,7 @@ func TestGallery(t *testing.T) {
 			}
 		})
 	}
-	if !t.Failed() {
+	if !t.Failed() && len(shown) == len(faults)+2 { // all of them, and not those that -run names
 		must(t, keep(shown))
 	}
 }
@@ -80,6 +81,12 @@ func show(t *testing.T, s *stack.Stack, f fault) seen {
 		quiet(t, s, calm)
 	}
 	began := time.Now()
+	mended := f.mend == nil
+	defer func() {
+		if !mended { // and failed: the next fault begins from a sound cluster all the same
+			must(t, f.mend(t.Context(), s))
+		}
+	}()
 	must(t, f.how(t.Context(), s))
 	got := seen{f, map[fired]time.Duration{}}
 	look := func() error {
@@ -111,7 +118,8 @@ func show(t *testing.T, s *stack.Stack, f fault) seen {
 			t.Errorf("%s fires as well", alert)
 		}
 	}
-	if f.mend != nil {
+	if !mended {
+		mended = true
 		must(t, f.mend(t.Context(), s))
 		quiet(t, s, calm)
 		t.Logf("%5.1f s  all is quiet", time.Since(began).Seconds())
