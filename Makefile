@@ -12,12 +12,12 @@ PROGRAMS := $(notdir $(wildcard cmd/*))
 
 # What is stamped into the programs comes from the commit alone, so that equal
 # sources give equal programs.
-VERSION ?= $(shell { git describe --tags --always --dirty 2>/dev/null || echo devel; } | sed 's/^v//')
+VERSION ?= $(shell { git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo devel; } | sed 's/^v//')
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
-BRANCH ?= $(shell git symbolic-ref --short -q HEAD 2>/dev/null || echo unknown)
 BUILD_DATE ?= $(shell TZ=UTC0 git log -1 --format=%cd --date=format-local:%Y%m%d-%H:%M:%S 2>/dev/null || echo unknown)
+EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 STAMP := github.com/prometheus/common/version
-LDFLAGS ?= -s -w -X $(STAMP).Version=$(VERSION) -X $(STAMP).Revision=$(REVISION) -X $(STAMP).Branch=$(BRANCH) -X $(STAMP).BuildDate=$(BUILD_DATE)
+LDFLAGS ?= -s -w -X $(STAMP).Version=$(VERSION) -X $(STAMP).Revision=$(REVISION) -X $(STAMP).BuildDate=$(BUILD_DATE)
 
 # Go turns cgo off by itself where it finds no C compiler.
 RACE ?= $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
@@ -45,6 +45,10 @@ IMAGE ?= localhost/$(PROGRAM):$(VERSION)
 IMAGE_BUILD ?= buildah bud
 IMAGE_FLAGS ?=
 
+# Programs go to BIN; packages, for each of ARCHES, to dist/.
+BIN ?= bin
+ARCHES ?= amd64 arm64
+
 # One module under tools/ for each tool, built to NAME-VERSION and kept.
 TOOLS := $(abspath $(or $(ETCDOPS_TOOLS),.tools))/bin
 tool = $(TOOLS)/$(1)-$(shell awk '$$1 == "tool" {t = $$2 "/"} t && index(t, $$1 "/") == 1 {print $$2}' tools/$(1)/go.mod)
@@ -57,6 +61,9 @@ PROMTOOL := $(call tool,promtool)
 JSONNET := $(call tool,jsonnet)
 JSONNETFMT := $(call tool,jsonnetfmt)
 JSONNET_LINT := $(call tool,jsonnet-lint)
+NFPM := $(call tool,nfpm)
+CYCLONEDX_GOMOD := $(call tool,cyclonedx-gomod)
+PACKING := $(NFPM) $(CYCLONEDX_GOMOD)
 # What tests and targets call beside Go.
 BESIDE := $(ALERTMANAGER) $(AMTOOL) $(PROMETHEUS) $(PROMTOOL) $(JSONNET)
 MIXIN = $(shell find mixin -name '*.jsonnet' -o -name '*.libsonnet')
@@ -68,7 +75,7 @@ help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: $(PROGRAMS:%=bin/%) bin/etcd_restore_drill ## Build every program under cmd/, and the restore drill, into bin/.
+build: $(PROGRAMS:%=$(BIN)/%) $(BIN)/etcd_restore_drill ## Build every program under cmd/, and the restore drill, into BIN (bin/).
 
 .PHONY: demo
 demo: bin/etcd_exporter bin/etcd_remediator bin/etcd_demo $(BESIDE) ## The whole loop to watch: etcd breaks, alerts fire, the remediator acts; Ctrl-C stops all.
@@ -77,10 +84,10 @@ demo: bin/etcd_exporter bin/etcd_remediator bin/etcd_demo $(BESIDE) ## The whole
 bin/etcd_lab bin/etcd_demo: FORCE
 	$(GO) -C test build -o ../$@ ./cmd/$(@F)
 
-bin/etcd_restore_drill: FORCE
+$(BIN)/etcd_restore_drill: FORCE
 	CGO_ENABLED=0 $(GO) -C drill build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o ../$@ ./cmd/$(@F)
 
-bin/%: FORCE
+$(BIN)/%: FORCE
 	CGO_ENABLED=0 $(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $@ ./cmd/$*
 
 .PHONY: run
@@ -88,7 +95,7 @@ run: bin/etcd_exporter bin/etcd_lab ## Three etcd members over mTLS and the expo
 	@exec bin/etcd_lab --members=3 --keys=2000 --events=5000 --exporter=$(LISTEN) -- bin/etcd_exporter --config.file={config} --web.listen-address=$(LISTEN)
 
 .PHONY: test
-test: lint check build etcd-binaries race $(GOTESTSUM) $(BESIDE) ## Everything that CI runs; the last line counts the tests.
+test: lint check build etcd-binaries race $(GOTESTSUM) $(BESIDE) $(PACKING) ## Everything that CI runs; the last line counts the tests.
 	@$(TEST) '. $(UNITFLAGS) ./...' 'mixin/tests -count=1 -shuffle=on ./...' 'test $(E2EFLAGS) ./...' 'test/kubernetes $(E2EFLAGS) ./...' 'drill $(E2EFLAGS) ./...'
 
 .PHONY: unit
@@ -96,7 +103,7 @@ unit: race $(GOTESTSUM) ## The tests of the root module and of the mixin.
 	@$(TEST) '. $(UNITFLAGS) ./...' 'mixin/tests -count=1 -shuffle=on ./...'
 
 .PHONY: e2e
-e2e: build etcd-binaries $(GOTESTSUM) $(BESIDE) ## The tests on real etcd (one of them: E2EFLAGS=-run=TestName).
+e2e: build etcd-binaries $(GOTESTSUM) $(BESIDE) $(PACKING) ## The tests on real etcd (one of them: E2EFLAGS=-run=TestName).
 	@$(TEST) 'test $(E2EFLAGS) ./...' 'test/kubernetes $(E2EFLAGS) ./...' 'drill $(E2EFLAGS) ./...'
 
 .PHONY: gallery
@@ -178,8 +185,22 @@ image: ## Build PROGRAM's container image (IMAGE_BUILD='docker build' for Docker
 image-scratch: bin/$(PROGRAM) ## The same from scratch and bin/PROGRAM, where no image can be pulled.
 	@$(MAKE) image IMAGE_FLAGS='$(IMAGE_FLAGS) --target prebuilt --build-arg BASE=scratch'
 
+.PHONY: packages
+packages: $(PACKING) ## .deb, .rpm and a bill of materials (CycloneDX) of every program, for ARCHES (amd64 arm64), in dist/.
+	@rm -rf dist
+	@for arch in $(ARCHES); do \
+		GOOS=linux GOARCH=$$arch $(MAKE) --no-print-directory build BIN=dist/linux_$$arch; \
+		NFPM=$(NFPM) CYCLONEDX_GOMOD=$(CYCLONEDX_GOMOD) VERSION=$(VERSION) SOURCE_DATE_EPOCH=$(EPOCH) \
+			tools/package.sh $$arch dist/linux_$$arch dist $(PROGRAMS) etcd_restore_drill; \
+	done
+	@cd dist && LC_ALL=C sh -c 'sha256sum */* *.* >SHA256SUMS' && cat SHA256SUMS
+
+.PHONY: reproducible
+reproducible: $(PACKING) ## Build the last commit's packages in two clones, one with an empty cache, and compare every byte (10 minutes).
+	@ETCDOPS_TOOLS=$(patsubst %/bin,%,$(TOOLS)) tools/reproducible.sh $(ARCHES)
+
 .PHONY: tools
-tools: $(GOLANGCI_LINT) $(GOTESTSUM) $(BESIDE) $(JSONNETFMT) $(JSONNET_LINT) ## Build the pinned tools into .tools/.
+tools: $(GOLANGCI_LINT) $(GOTESTSUM) $(BESIDE) $(PACKING) $(JSONNETFMT) $(JSONNET_LINT) ## Build the pinned tools into .tools/.
 
 $(TOOLS)/%:
 	@echo 'Building $(@F); the first time takes a while.'
@@ -190,8 +211,8 @@ etcd-binaries: ## Make the etcd versions that the tests want, ahead of them, in 
 	@$(ETCD_BINARIES) || echo 'Not every etcd version could be made: the tests that want one will say so.'
 
 .PHONY: clean
-clean: ## Remove bin/; .tools/ stays.
-	rm -rf bin
+clean: ## Remove bin/ and dist/; .tools/ stays.
+	rm -rf bin dist
 
 .PHONY: FORCE
 FORCE:
