@@ -51,6 +51,7 @@ func TestLoadFull(t *testing.T) {
 				ObjStore: &ObjStore{Type: "S3", Config: raw, Prefix: "prod/"},
 			},
 		},
+		MirrorOf: "source", MirrorPrefixes: []string{"/registry/events/"},
 	}
 	if !v.Clusters[0].Equal(want) {
 		t.Errorf("got  %+v\nwant %+v", v.Clusters[0], want)

@@ -63,7 +63,11 @@ type Cluster struct {
 	// empty list means none.
 	Keyspaces []Keyspace `yaml:"keyspaces"`
 	Backups   []Backup   `yaml:"backups"`
+	MirrorOf  string     `yaml:"mirror_of"` // name of the cluster that this one is a copy of
 
+	// MirrorPrefixes are those that this cluster and the one it mirrors both count.
+	// Set by validation.
+	MirrorPrefixes []string `yaml:"-"`
 	// KubeadmManifest is the file that the flag of that name gave.
 	KubeadmManifest string `yaml:"-"`
 }

@@ -66,6 +66,7 @@ func (c *Config) validate(faults Faults, dropped int, opts []Option) (*Validated
 		names.check(path+".name", cluster.Name)
 		v.Clusters = append(v.Clusters, cluster)
 	}
+	ck.mirrors(v.Clusters)
 	if c.Remediation != nil {
 		v.Remediation = ck.remediation("remediation", *c.Remediation, v.Clusters)
 	}

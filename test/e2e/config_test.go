@@ -70,6 +70,8 @@ func TestConfigCheckFaults(t *testing.T) {
 		"user without password":   {cluster + "    auth: {username: root}\n", []string{":4: clusters[0].auth.username:", "password_file"}},
 		"password in the file":    {cluster + "    auth: {username: root, password: hunter2}\n", []string{":4: clusters[0].auth.password:", "password_file"}},
 		"metrics of a stranger":   {cluster + "    metrics_urls: {'https://x:1': 'http://x:2'}\n", []string{":4: clusters[0].metrics_urls", "https://x:1"}},
+		"mirror of a stranger":    {cluster + "    mirror_of: prod\n", []string{":4: clusters[0].mirror_of:", "no cluster is called \"prod\""}},
+		"mirror of itself":        {cluster + "    mirror_of: a\n", []string{":4: clusters[0].mirror_of:", "this cluster itself"}},
 		"bad action":              {cluster + "remediation: {policies: [{name: p, action: reboot}]}\n", []string{":4: remediation.policies[0].action:", "reboot"}},
 		"tab":                     {"clusters:\n\t- name: a\n", []string{":2:", "tab"}},
 		"open bracket":            {"clusters:\n  - name: a\n    endpoints: [http://h:1\n", []string{":3:", "bracket"}},
