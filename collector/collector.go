@@ -59,6 +59,7 @@ type Deps struct {
 	// endpoint is not known any more.
 	Scanner   func(url string) etcd.ScanAPI
 	Keyspaces []Keyspace
+	Mirror    *Mirror // nil where the cluster is no mirror
 	Backups   []Backup
 	Log       *slog.Logger
 }
@@ -82,6 +83,7 @@ func All() []Choice {
 		{"tls", true, newTLS},
 		{"flags", true, newFlags},
 		{"keyspace", true, newKeyspace},
+		{"mirror", true, newMirror},
 		{"backup", true, newBackup},
 		{"hash", false, newHash},
 	}

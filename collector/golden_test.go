@@ -26,7 +26,7 @@ var capturedVersions = []string{"3.4.23", "3.5.35", "3.6.16", "3.7.3"}
 
 // unrecorded ask in the background, over minutes, or do not ask etcd at all: the
 // end-to-end tests try them on every version instead.
-var unrecorded = []string{"keyspace", "backup", "hash"}
+var unrecorded = []string{"keyspace", "mirror", "backup", "hash"}
 
 // TestGolden replays what real etcd answered and compares the scrape with
 // testdata/COLLECTOR/VERSION[-STATE].prom. It runs in a bubble of its own time,

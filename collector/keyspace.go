@@ -200,4 +200,32 @@ func (c *count) report(b *batch) {
 	}
 }
 
+// Count is one complete count of a prefix.
+type Count struct {
+	keyspace.Result
+	Begun, Ended time.Time
+}
+
+// Count is the last complete count of a prefix; false where there is none.
+func (s *Set) Count(prefix string) (Count, bool) {
+	for _, c := range s.collectors {
+		k, ok := c.(*keyspaces)
+		if !ok {
+			continue
+		}
+		for _, one := range k.counts {
+			if one.options.Prefix == prefix {
+				return one.last()
+			}
+		}
+	}
+	return Count{}, false
+}
+
+func (c *count) last() (Count, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Count{c.result, c.ended.Add(-c.took), c.ended}, !c.ended.IsZero()
+}
+
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

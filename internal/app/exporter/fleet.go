@@ -93,7 +93,7 @@ func (f *fleet) make(life context.Context, c config.Cluster) (*cluster, error) {
 	set := collector.NewSet(client, f.options.Collectors, collector.Deps{
 		Background: background, DataDirs: c.DataDirs,
 		Certificates: client.Certificates, PeerCertificates: client.PeerCertificates, ManifestFlags: manifestFlags(c),
-		Scanner: scanner(client), Keyspaces: keyspaces(c), Backups: backups, Log: log,
+		Scanner: scanner(client), Keyspaces: keyspaces(c), Mirror: f.mirror(c), Backups: backups, Log: log,
 	}, f.rounds, log)
 	return &cluster{config: c, etcd: client, set: set, background: background, stores: opened, log: log}, nil
 }
@@ -128,6 +128,26 @@ func keyspaces(c config.Cluster) []collector.Keyspace {
 		})
 	}
 	return all
+}
+
+// mirror says what a mirror is compared with.
+func (f *fleet) mirror(c config.Cluster) *collector.Mirror {
+	if c.MirrorOf == "" {
+		return nil
+	}
+	return &collector.Mirror{Source: c.MirrorOf, Prefixes: c.MirrorPrefixes, Own: f.counts(c.Name), Others: f.counts(c.MirrorOf)}
+}
+
+// counts looks the cluster up each time: a reload may have put another in its place.
+func (f *fleet) counts(name string) func(prefix string) (collector.Count, bool) {
+	return func(prefix string) (collector.Count, bool) {
+		c, release, ok := f.use(name)
+		if !ok {
+			return collector.Count{}, false
+		}
+		defer release()
+		return c.set.Count(prefix)
+	}
 }
 
 // only gives the cluster where there is just one.
