@@ -111,6 +111,10 @@
     eventPrefix: '/registry/events/',
     // Age of the last complete scan.
     scanAge: '30m',
+    // Share of its keys that a mirror may lack, and how long it may not have changed
+    // after its source did.
+    mirrorLacks: 0.001,
+    mirrorStill: '15m',
 
     // ---- Time -------------------------------------------------------------------
 

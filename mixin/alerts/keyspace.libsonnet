@@ -1,5 +1,5 @@
 // What fills the database: history that nobody compacts, events, and whether anybody
-// counts.
+// counts; and mirrors, which the counts tell of.
 function(config, lib)
   local cluster = lib.labels();
   local prefix = lib.labels(['prefix']);
@@ -8,6 +8,8 @@ function(config, lib)
   local at(name, offset) =
     lib.max('last_over_time(%s[%s] offset %s)' % [lib.exporter(name), lib.scaled('4m'), lib.scaled(offset)]);
   local now(name) = lib.max('last_over_time(%s[%s])' % [lib.exporter(name), lib.scaled('4m')]);
+
+  local ofPrefix(name) = lib.max('last_over_time(%s[%s])' % [lib.exporter(name), lib.scaled('4m')], ['prefix']);
 
   local events = lib.exporter('keyspace_keys', ['prefix="%s"' % config.eventPrefix]);
   local count = lib.max('last_over_time(%s[%s])' % [events, lib.scaled('4m')], ['prefix']);
@@ -69,5 +71,34 @@ function(config, lib)
       'time() - %s > %.12g' % [lib.max(lib.exporter('keyspace_scan_timestamp_seconds'), ['prefix']), lib.seconds(config.scanAge)],
       'The keys were not counted for a while.',
       'The last complete count of the keys below {{ $labels.prefix }} of cluster {{ $labels.cluster }} is {{ $value | humanizeDuration }} old.',
+    ),
+    // Equal counts do not show that a mirror follows: what the source makes and deletes
+    // may balance. So a source that has changed since the mirror did tells as well.
+    lib.alert(
+      'EtcdMirrorBehind',
+      'warning',
+      '15m',
+      |||
+        (
+          %(lacks)s > 0
+          unless on (%(prefix)s) %(lacks)s <= %(share).12g * %(keys)s
+        )
+        or
+        (
+          %(lacks)s
+          and on (%(prefix)s) %(source)s - on (%(cluster)s) group_left () %(mirror)s > %(still).12g
+        )
+      ||| % {
+        prefix: prefix,
+        cluster: cluster,
+        lacks: ofPrefix('mirror_keys_difference'),
+        keys: ofPrefix('keyspace_keys'),
+        share: config.mirrorLacks,
+        source: ofPrefix('mirror_source_change_timestamp_seconds'),
+        mirror: now('mirror_revision_timestamp_seconds'),
+        still: lib.seconds(config.mirrorStill),
+      },
+      'A mirror does not keep up with its source.',
+      'The mirror {{ $labels.cluster }} lacks {{ $value }} keys of its source below {{ $labels.prefix }}; where that is 0 or less, it has not changed for a while though its source has.',
     ),
   ]
