@@ -140,10 +140,10 @@ fmt: $(GOLANGCI_LINT) $(JSONNETFMT) ## Format the Go files of every module, and 
 
 .PHONY: generate
 generate: $(JSONNET) ## Write docs/metrics.md from the programs' tables; alerts/, dashboards/, docs/alerts.md and deploy/prometheus-operator/ from mixin/.
-	@mkdir -p docs alerts dashboards deploy/prometheus-operator/remediation
+	@mkdir -p docs alerts/loki dashboards deploy/prometheus-operator/remediation
 	$(METRICSDOC) >docs/metrics.md.new
 	@mv docs/metrics.md.new docs/metrics.md
-	@rm -f alerts/*.yaml dashboards/*.json deploy/prometheus-operator/{,remediation/}*.yaml
+	@rm -f alerts/{,loki/}*.yaml dashboards/*.json deploy/prometheus-operator/{,remediation/}*.yaml
 	@$(JSONNET) -S -m . mixin/render.jsonnet >/dev/null
 
 .PHONY: check
@@ -154,7 +154,7 @@ check-generated: $(JSONNET)
 	@$(METRICSDOC) | diff -u docs/metrics.md - || { echo 'docs/metrics.md is stale: run make generate'; exit 1; }
 	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
 	$(JSONNET) -c -S -m "$$fresh" mixin/render.jsonnet >/dev/null; \
-	for kind in 'alerts *.yaml' 'dashboards *.json' 'docs alerts.md' 'deploy/prometheus-operator *.yaml' 'deploy/prometheus-operator/remediation *.yaml'; do \
+	for kind in 'alerts *.yaml' 'alerts/loki *.yaml' 'dashboards *.json' 'docs alerts.md' 'deploy/prometheus-operator *.yaml' 'deploy/prometheus-operator/remediation *.yaml'; do \
 		read -r dir names <<<"$$kind"; \
 		diff -u --label committed --label rendered <(cd $$dir && tail -n +1 $$names) <(cd "$$fresh/$$dir" && tail -n +1 $$names) || { echo "$$dir/ is stale: run make generate"; exit 1; }; \
 	done

@@ -28,6 +28,8 @@
 
     // Where a person reads on; %s is the name of the alert.
     runbookURLPattern: 'https://github.com/etcdops/etcdops/blob/main/docs/runbooks/%s.md',
+    // The same for the alerts on logs; %s is a heading of that page.
+    logsURLPattern: 'https://github.com/etcdops/etcdops/blob/main/docs/operations/logs.md#%s',
     // Labels that every alert carries beside its severity.
     alertLabels: {},
     // Groups of alerts; false leaves one out.
@@ -185,6 +187,25 @@
     // Failed requests in the longer window below which a burn is not worth a word: a
     // quiet night has few requests, and a handful of failed ones is a large share.
     errorBudgetLeast: 20,
+
+    // ---- Logs, by Loki ----------------------------------------------------------
+
+    // Matchers on the streams of the members' logs, which carry clusterLabel and
+    // instanceLabel as docs/operations/logs.md has it.
+    logSelector: 'job="etcd-logs"',
+    // Lines of one member in logRange.
+    logRange: '10m',
+    // What took longer than that to apply, and how often. etcd warns from 100ms on.
+    slowApply: '500ms',
+    slowApplies: 10,
+    // WAL syncs of more than a second: etcd tells of no shorter ones.
+    slowSyncs: 3,
+    // The prober looks at each peer every 30 s, over two connections.
+    clockDrifts: 10,
+    rejectedConnections: 5,
+    // In lostLeaderRange. A planned change of the leader counts as one.
+    lostLeaders: 3,
+    lostLeaderRange: '15m',
 
     // ---- Remediation ------------------------------------------------------------
 

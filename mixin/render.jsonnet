@@ -36,6 +36,7 @@ function(timeScale=1, config={})
 
   { 'docs/alerts.md': (import 'lib/document.libsonnet')(groups, import 'gallery.json') } +
   { ['alerts/%s.yaml' % g.name]: note + yaml({ groups: [g] }) for g in groups } +
+  { ['alerts/loki/%s.yaml' % g.name]: note + yaml({ groups: [g] }) for g in mixin.lokiAlerts.groups } +
   {
     ['dashboards/' + name]: std.manifestJsonEx(mixin.grafanaDashboards[name], '  ') + '\n'
     for name in dashboards
