@@ -7,7 +7,7 @@ SHELL := bash
 
 GO ?= go
 # Nested modules with Go code of our own; tools/* only pin other people's.
-NESTED := $(patsubst %/go.mod,%,$(wildcard test/go.mod test/kubernetes/go.mod drill/go.mod mixin/tests/go.mod))
+NESTED := $(patsubst %/go.mod,%,$(wildcard test/go.mod test/kubernetes/go.mod test/loki/go.mod drill/go.mod mixin/tests/go.mod))
 PROGRAMS := $(notdir $(wildcard cmd/*))
 
 # What is stamped into the programs comes from the commit alone, so that equal
@@ -96,7 +96,7 @@ run: bin/etcd_exporter bin/etcd_lab ## Three etcd members over mTLS and the expo
 
 .PHONY: test
 test: lint check build etcd-binaries race $(GOTESTSUM) $(BESIDE) $(PACKING) ## Everything that CI runs; the last line counts the tests.
-	@$(TEST) '. $(UNITFLAGS) ./...' 'mixin/tests -count=1 -shuffle=on ./...' 'test $(E2EFLAGS) ./...' 'test/kubernetes $(E2EFLAGS) ./...' 'drill $(E2EFLAGS) ./...'
+	@$(TEST) '. $(UNITFLAGS) ./...' 'mixin/tests -count=1 -shuffle=on ./...' 'test $(E2EFLAGS) ./...' 'test/kubernetes $(E2EFLAGS) ./...' 'test/loki $(E2EFLAGS) ./...' 'drill $(E2EFLAGS) ./...'
 
 .PHONY: unit
 unit: race $(GOTESTSUM) ## The tests of the root module and of the mixin.
@@ -104,7 +104,7 @@ unit: race $(GOTESTSUM) ## The tests of the root module and of the mixin.
 
 .PHONY: e2e
 e2e: build etcd-binaries $(GOTESTSUM) $(BESIDE) $(PACKING) ## The tests on real etcd (one of them: E2EFLAGS=-run=TestName).
-	@$(TEST) 'test $(E2EFLAGS) ./...' 'test/kubernetes $(E2EFLAGS) ./...' 'drill $(E2EFLAGS) ./...'
+	@$(TEST) 'test $(E2EFLAGS) ./...' 'test/kubernetes $(E2EFLAGS) ./...' 'test/loki $(E2EFLAGS) ./...' 'drill $(E2EFLAGS) ./...'
 
 .PHONY: gallery
 gallery: build etcd-binaries $(BESIDE) ## Faults on a real cluster, and the alerts that must tell of them (12 minutes); then make generate writes docs/alerts.md.

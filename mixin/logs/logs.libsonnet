@@ -81,8 +81,8 @@
           'clock-drift',
           ['|~ `prober found high clock drift|the clock difference against peer`'],
           config.clockDrifts,
-          'A member sees that the clock of another differs.',
-          '%s found clocks of other members more than a second from its own, {{ $value }} times%s.' % [where, within],
+          'A member sees that the clock of another is behind.',
+          '%s found clocks of other members more than a second behind its own, {{ $value }} times%s.' % [where, within],
         ),
         alert(
           'EtcdLogRejectedConnection',

@@ -27,7 +27,8 @@ var (
 	figures = regexp.MustCompile(`[0-9a-f]*[0-9][0-9a-f]*`)
 	// raftLine are raft's own words, which etcd logs as information.
 	raftLine = regexp.MustCompile(`raft\.node:`)
-	trouble  = regexp.MustCompile(`"level":"(warn|error|fatal|panic|dpanic)"| [WEC] \| `)
+	// trouble is what matters of a part; 3.4's text has rejections as information.
+	trouble = regexp.MustCompile(`"level":"(warn|error|fatal|panic|dpanic)"| [WEC] \| |rejected connection`)
 )
 
 // recorder reads on in the members' logs from where the last part ended.
@@ -41,7 +42,7 @@ type recorder struct {
 // add adds what a member said, or another program.
 func (r *recorder) add(who, text string) {
 	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); line != "" {
+		if line = strings.TrimSpace(line); line != "" && len(line) <= longest {
 			r.lines = append(r.lines, who+"\t"+line)
 		}
 	}
@@ -103,7 +104,7 @@ func (r *recorder) take(all bool) (kept []string, err error) {
 	seen := map[string]int{}
 	for _, line := range r.lines {
 		raft := raftLine.MatchString(line)
-		if len(line) > longest || !all && !raft && !trouble.MatchString(line) {
+		if !all && !raft && !trouble.MatchString(line) {
 			continue
 		}
 		line = r.scrub(line)
