@@ -38,7 +38,7 @@
           'EtcdLogCorrupt',
           'critical',
           'corruption',
-          ['|~ `hashes must match|hash mismatch|data inconsistency|alarm CORRUPT raised|"alarm raised".*CORRUPT|alarm:CORRUPT|corrupt cluster`'],
+          ['|~ `hashes must match|hash mismatch|expected hash|data inconsistency|alarm CORRUPT raised|"alarm raised".*CORRUPT|alarm:CORRUPT|corrupt cluster`'],
           1,
           'A member says that the data of the members differ.',
           'The log of %s tells of data that differ between members, {{ $value }} times%s.' % [where, within],
