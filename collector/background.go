@@ -13,6 +13,8 @@ import (
 type Background struct {
 	life context.Context //nolint:containedctx // the life of the cluster, which outlives each scrape
 	stop context.CancelFunc
+	work context.Context //nolint:containedctx // of the jobs, within life
+	rest context.CancelFunc
 	mu   sync.Mutex
 	wg   sync.WaitGroup
 }
@@ -20,7 +22,8 @@ type Background struct {
 // NewBackground makes a Background that ends with life at the latest.
 func NewBackground(life context.Context) *Background {
 	life, stop := context.WithCancel(life)
-	return &Background{life: life, stop: stop}
+	work, rest := context.WithCancel(life)
+	return &Background{life: life, stop: stop, work: work, rest: rest}
 }
 
 // Go runs f unless the Background was closed.
@@ -30,6 +33,22 @@ func (b *Background) Go(f func(ctx context.Context)) {
 	if b.life.Err() == nil {
 		b.wg.Go(func() { f(b.life) })
 	}
+}
+
+// Work is Go for a job, which Rest ends.
+func (b *Background) Work(f func(ctx context.Context)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.work.Err() == nil {
+		b.wg.Go(func() { f(b.work) })
+	}
+}
+
+// Rest ends the jobs and lets rounds go on: somebody waits for those.
+func (b *Background) Rest() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.rest()
 }
 
 // Do runs f in the caller's goroutine, as a part of the Background: Close waits

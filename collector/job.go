@@ -39,7 +39,7 @@ func (j *job) ask() {
 	j.asked = time.Now()
 	if !j.running {
 		j.running = true
-		j.background.Go(j.loop)
+		j.background.Work(j.loop)
 	}
 }
 

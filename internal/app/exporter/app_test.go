@@ -4,6 +4,7 @@ package exporter
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/etcdops/etcdops/internal/config"
 	"github.com/etcdops/etcdops/internal/etcd"
@@ -55,15 +57,25 @@ func TestReloadKeepsWhatDidNotChange(t *testing.T) {
 }
 
 // TestReloadWaitsForRequests: a cluster that is gone stays open for those who
-// still work with it.
+// still work with it. What it does in the background ends at once.
 func TestReloadWaitsForRequests(t *testing.T) {
 	a := testApp(t, Options{}, config.Cluster{Name: "one", Endpoints: []string{"http://127.0.0.1:1"}, ProbeKey: "health"})
 	c, release, ok := a.fleet.use("one")
 	if !ok {
 		t.Fatal("cluster one is not there")
 	}
+	scanned := make(chan struct{})
+	c.background.Work(func(ctx context.Context) {
+		<-ctx.Done()
+		close(scanned)
+	})
 	if err := a.fleet.apply(t.Context(), &config.Validated{}); err != nil {
 		t.Fatal(err)
+	}
+	select {
+	case <-scanned:
+	case <-time.After(10 * time.Second):
+		t.Fatal("a scan goes on as long as somebody else's request")
 	}
 	if _, _, ok := a.fleet.use("one"); ok {
 		t.Error("the removed cluster is still handed out")

@@ -207,7 +207,9 @@ func (f *fleet) close() {
 	}
 }
 
+// close ends scans and the like at once, and the rest when its last request has ended.
 func (c *cluster) close() {
+	c.background.Rest()
 	c.users.Wait()
 	c.background.Close()
 	c.etcd.Close()
