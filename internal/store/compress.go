@@ -148,7 +148,7 @@ func (d *decoded) fail(err error) error {
 	switch {
 	case d.src.err != nil:
 		return d.src.err
-	case errors.Is(err, zstd.ErrWindowSizeExceeded):
+	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded): // the second where all of a frame is its window
 		err = fmt.Errorf("its zstd window is larger than %d MiB", maxWindow>>20)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		err = errors.New("its end is missing")

@@ -117,13 +117,19 @@ func TestDecompress(t *testing.T) {
 			t.Errorf("%s of %d bytes: decodes to %d other bytes", c.name, len(c.stored), len(got))
 		}
 	}
-	_, _, err := Decompress("a.zst", bytes.NewReader(wide), 0)
-	if err == nil {
-		r, _, _ := Decompress("a.zst", bytes.NewReader(wide), 0)
-		_, err = io.ReadAll(r)
+	w, err := zstd.NewWriter(nil, zstd.WithWindowSize(128<<20), zstd.WithSingleSegment(true))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err == nil || !strings.Contains(err.Error(), "larger than 64 MiB") {
-		t.Errorf("a window of 128 MiB: %v", err)
+	one := w.EncodeAll(make([]byte, 65<<20), nil)
+	for name, stored := range map[string][]byte{"a window of 128 MiB": wide, "a frame of 65 MiB that is its own window": one} {
+		r, _, err := Decompress("a.zst", bytes.NewReader(stored), 0)
+		if err == nil {
+			_, err = io.ReadAll(r)
+		}
+		if err == nil || !strings.Contains(err.Error(), "larger than 64 MiB") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
