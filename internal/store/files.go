@@ -10,14 +10,16 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 )
 
-// files is a directory, or what a glob matches below its static directory. Each call
-// opens the directory anew: it may be mounted, moved or made at any time. Nothing
-// outside of it is ever opened (os.Root), and nothing but regular files is read.
+// files is a directory, what a glob matches below its static directory, or one file.
+// Each call opens the directory anew: it may be mounted, moved or made at any time.
+// Nothing outside of it is ever opened (os.Root), and nothing but regular files is read.
 type files struct {
 	dir    string
+	glob   bool
 	steps  []string // a pattern for each step below dir, the last one of file names
 	rules  rules
 	slots  slots
@@ -26,7 +28,7 @@ type files struct {
 }
 
 func newFiles(name string, glob bool, r rules, log *slog.Logger) (*files, error) {
-	s := &files{dir: name, steps: []string{r.pattern}, rules: r, slots: newSlots(), log: log}
+	s := &files{dir: name, glob: glob, steps: []string{r.pattern}, rules: r, slots: newSlots(), log: log}
 	if glob {
 		var err error
 		if s.dir, s.steps, err = splitGlob(name); err != nil {
@@ -44,13 +46,13 @@ func (s *files) Close() error     { return nil }
 // stands for it.
 func (s *files) List(ctx context.Context) ([]Object, error) {
 	list, err := await(ctx, s.slots, func() ([]Object, error) {
-		root, err := s.open()
+		root, steps, err := s.open()
 		if err != nil {
 			return nil, err
 		}
 		defer func() { _ = root.Close() }()
 		w := &walk{files: s, root: root, direct: s.rules.newest(), linked: s.rules.newest()}
-		if err := w.step(ctx, ".", s.steps, false); err != nil {
+		if err := w.step(ctx, ".", steps, false); err != nil {
 			return nil, err
 		}
 		return w.objects(), nil
@@ -61,22 +63,29 @@ func (s *files) List(ctx context.Context) ([]Object, error) {
 	return list, nil
 }
 
-// open refuses what is no directory before it opens it: to open a FIFO may hang.
-func (s *files) open() (*os.Root, error) {
+// open refuses what is no directory before it opens it: to open a FIFO may hang. A
+// path of one file, which each backup overwrites, is its directory with that name alone.
+func (s *files) open() (root *os.Root, steps []string, err error) {
 	info, err := os.Stat(s.dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if !info.IsDir() {
-		return nil, errors.New("not a directory")
+	dir, steps := s.dir, s.steps
+	switch {
+	case info.IsDir():
+	case info.Mode().IsRegular() && !s.glob:
+		dir, steps = filepath.Dir(s.dir), []string{exactly(filepath.Base(s.dir))}
+	default:
+		return nil, nil, errors.New("not a directory")
 	}
-	return os.OpenRoot(s.dir)
+	root, err = os.OpenRoot(dir)
+	return root, steps, err
 }
 
 // Open opens a regular file, if it is still the one that was listed.
 func (s *files) Open(ctx context.Context, o Object) (io.ReadCloser, error) {
 	f, err := await(ctx, s.slots, func() (*file, error) {
-		root, err := s.open()
+		root, _, err := s.open()
 		if err != nil {
 			return nil, fmt.Errorf("open %s: %w", s.dir, reason(err))
 		}

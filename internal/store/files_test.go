@@ -39,8 +39,9 @@ func TestDirectoryDown(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/file", "x", 0)
 	for path, want := range map[string]string{
-		dir + "/none": "no such file or directory",
-		dir + "/file": "not a directory",
+		dir + "/none":   "no such file or directory",
+		dir + "/file/x": "not a directory",
+		os.DevNull:      "not a directory",
 	} {
 		_, err := open(t, Config{Path: path}).List(t.Context())
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Count(err.Error(), path) != 1 {
@@ -54,6 +55,30 @@ func TestDirectoryDown(t *testing.T) {
 	cancel()
 	if _, err := open(t, Config{Path: dir}).List(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled context: %v", err)
+	}
+}
+
+// TestOneFile: a path may name a file, whatever the pattern says.
+func TestOneFile(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, `etcd*[1]\.bak`)
+	write(t, name, "old", time.Hour)
+	write(t, filepath.Join(dir, "etcd2.db"), "beside", 0)
+	s := open(t, Config{Path: name})
+	objects := list(t, s)
+	wantFound(t, objects, filepath.Base(name))
+	if got := content(t, s, objects[0]); got != "old" {
+		t.Errorf("holds %q", got)
+	}
+	write(t, name, "newer", 0)
+	if again := list(t, s); again[0].Size != 5 || again[0].Version == objects[0].Version {
+		t.Errorf("overwritten: %+v", again)
+	}
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.List(t.Context()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("removed: %v", err)
 	}
 }
 

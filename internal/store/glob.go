@@ -63,3 +63,8 @@ func literal(pattern string) (name string, ok bool) {
 	}
 	return b.String(), true
 }
+
+// exactly makes a pattern that matches one name alone.
+func exactly(name string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(name)
+}

@@ -44,9 +44,9 @@ type Object struct {
 
 // Config says where snapshots live: Path or ObjStore, never both.
 type Config struct {
-	Path              string // a directory, or a glob of whole paths
+	Path              string // a directory, one file, or a glob of whole paths
 	Glob              bool   // Path is a glob; Pattern is not used then
-	Pattern           string // of file names, as stored: "*.db" does not match x.db.gz
+	Pattern           string // of file names in a directory, as stored: "*.db" does not match x.db.gz
 	TimeFromName      string // Go time layout; empty: the time of the last change
 	ObjStore          *ObjStoreConfig
 	MaxBytesPerSecond int64 // of what is read from the store, all readers together; 0: no bound
