@@ -28,7 +28,8 @@
 // Pages name real things; the lab puts its own in their place, and takes them out of what
 // is printed (place_test.go): db1 is 10.0.0.1 (and so on), the ports are 2379, 2380, 2381,
 // 9090, 9093, 10379 and 10380, files lie below /etc, /var, /opt, /srv, /tmp and
-// /usr/local, each host having its own. 127.0.0.1 and localhost:PORT are the host's own.
+// /usr/local, each host having its own. 127.0.0.1 and localhost:PORT are the host's own. (Connections
+// from one host to another come from the real 127.0.0.1, though: certificates name localhost.)
 // Stand-ins (standin/, units_test.go): systemctl runs /usr/local/bin/NAME with the variables
 // of /etc/default/NAME, and waits until it reports itself ready, as Type=notify does;
 // journalctl -u, scp, hostname and `chown etcd:etcd` do what they say. All else is real.
@@ -144,7 +145,7 @@ func named(pages []*page, program string) bool {
 	return false
 }
 
-// run runs a page from its first block to the first that fails.
+// run runs a page from its first block to the first whose command fails.
 func (p *page) run(t *testing.T, programs string) {
 	l := newPlace(t)
 	l.install(t, p.versions, programs)
@@ -158,11 +159,11 @@ func (p *page) run(t *testing.T, programs string) {
 		output, err := s.run(t, b)
 		output = l.toPage(output)
 		t.Logf("%s:%d (%.1fs)\n%s", p.name, b.line, time.Since(began).Seconds(), output)
-		if err == nil {
-			err = compare(b.want, output)
-		}
 		if err != nil {
-			t.Fatalf("%s:%d: %v\nthe commands:\n%s\ntheir output:\n%s\n%s", p.name, b.line, err, b.text, output, l.toPage(u.logs()))
+			t.Fatalf("%s:%d: %v\nthe commands:\n%s\n%s", p.name, b.line, err, b.text, l.toPage(u.logs()))
+		}
+		if err := compare(b.want, output); err != nil {
+			t.Errorf("%s:%d: %v", p.name, b.line, err) // the rest can still be tried
 		}
 	}
 }
