@@ -122,6 +122,7 @@ var faults = []fault{
 	{
 		name: "The log is slow to reach a member's disk (0.4 s each)",
 		want: []string{"EtcdWALFsyncSlow"},
+		also: []string{"EtcdErrorBudgetBurn"}, // where clients wait no longer than a second
 		how:  delayFsync, mend: hurryFsync,
 	},
 	{

@@ -34,7 +34,7 @@ const (
 func TestSoak(t *testing.T) {
 	s := start(t, stack.Options{
 		Scale: soakScale, Every: soakEvery,
-		Knobs: map[string]string{"scanAge": "'8h'"}, // the exporter paces its counts by their cost, whatever the scale
+		Knobs: map[string]string{"scanAge": "'80h'"}, // the exporter paces its counts by their cost, up to 15 minutes, whatever the scale
 		Lab:   lab.Options{Args: []string{"--auto-compaction-mode=periodic", "--auto-compaction-retention=10s"}},
 	})
 	work(t, s, load{every: 10 * time.Millisecond, keys: 500})
