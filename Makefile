@@ -94,6 +94,10 @@ $(BIN)/%: FORCE
 run: bin/etcd_exporter bin/etcd_lab ## Three etcd members over mTLS and the exporter on LISTEN (:10379); Ctrl-C stops all.
 	@exec bin/etcd_lab --members=3 --keys=2000 --events=5000 --exporter=$(LISTEN) -- bin/etcd_exporter --config.file={config} --web.listen-address=$(LISTEN)
 
+.PHONY: first-scrape
+first-scrape: ## Time from git clone to the first scrape, as a new user has it (with empty caches: COLD=1).
+	@tools/first_scrape.sh $(if $(COLD),--cold)
+
 .PHONY: test
 test: lint check build etcd-binaries race $(GOTESTSUM) $(BESIDE) $(PACKING) ## Everything that CI runs; the last line counts the tests.
 	@$(TEST) '. $(UNITFLAGS) ./...' 'mixin/tests -count=1 -shuffle=on ./...' 'test $(E2EFLAGS) ./...' 'test/kubernetes $(E2EFLAGS) ./...' 'test/loki $(E2EFLAGS) ./...' 'drill $(E2EFLAGS) ./...'
