@@ -12,26 +12,17 @@ function(config, lib)
   // An endpoint that fails by these says nothing of its member: the fault may well be
   // the exporter's own certificate, password or resolver. EtcdExporterBlind tells of it.
   local blind = ['reason=~"tls|auth|dns"'];
+  local seen = ['reason!~"tls|auth|dns"'];
 
   // The tolerance if every voter were well that this exporter cannot judge: those at
-  // endpoints that it is blind to, and those that no endpoint of it leads to. With one
-  // endpoint configured for three members and no discovery the tolerance is -1 while all
-  // is well; there it comes to 1, and EtcdMemberUnmonitored tells what is wrong.
-  local best(series) =
+  // endpoints that it is blind to, and those that the given series counts.
+  local best(series, others=[]) =
     local tolerance = lib.max(series('cluster_failure_tolerance'), view);
-    local text = |||
-      (
-        %(tolerance)s
-        + on (%(views)s) (%(blind)s or on (%(views)s) 0 * %(tolerance)s)
-        + on (%(views)s) (%(unmonitored)s or on (%(views)s) 0 * %(tolerance)s)
-      )
-    ||| % {
-      views: views,
-      blind: lib.sum(series('endpoint_failure', blind), view),
-      tolerance: tolerance,
-      unmonitored: lib.max(series('cluster_members_unmonitored'), view),
-    };
-    std.strReplace(std.rstripChars(text, '\n'), '\n', '\n  ');
+    local added(count) = '\n    + on (%(views)s) (%(count)s or on (%(views)s) 0 * %(tolerance)s)' % { views: views, count: count, tolerance: tolerance };
+    '(\n    %s%s\n  )' % [
+      tolerance,
+      std.join('', [added(count) for count in [lib.sum(series('endpoint_failure', blind), view)] + others]),
+    ];
 
   [
     // An exporter that is blind to every endpoint has no say; of the others it is enough
@@ -43,22 +34,24 @@ function(config, lib)
       |||
         max by (%(cluster)s) (
           %(leader)s
-          unless on (%(views)s) (%(blind)s unless on (%(views)s) (%(up)s == 1 or %(seen)s))
+          unless on (%(views)s) (%(blind)s == 1 unless on (%(views)s) (%(up)s == 1 or %(seen)s == 1))
         ) == 0
       ||| % {
         cluster: cluster,
         views: views,
         leader: lib.exporter('cluster_has_leader'),
         blind: lib.exporter('endpoint_failure', blind),
-        seen: lib.exporter('endpoint_failure', ['reason!~"tls|auth|dns"']),
+        seen: lib.exporter('endpoint_failure', seen),
         up: lib.exporter('endpoint_up'),
       },
       'The cluster has no leader.',
       'No voter of cluster {{ $labels.cluster }} that answers knows a leader (voters that do: {{ $value }}), or none answers at all: nothing can be written.',
       keep='5m',
     ),
-    // A voter that answers a linearizable read proves that there is a quorum, whatever
-    // else an exporter fails to reach.
+    // An exporter that counts a quorum of healthy voters is right, whatever another one
+    // fails to reach. So is one that knows a leader, and has a linearizable read answered
+    // or members that no endpoint of it leads to (one of three, without discovery): what
+    // it counts is too few, and there is a quorum.
     lib.alert(
       'EtcdInsufficientMembers',
       'critical',
@@ -67,17 +60,26 @@ function(config, lib)
         max by (%(cluster)s) (
           %(best)s < 0
         )
-        unless on (%(cluster)s) %(healthy)s > 0
+        unless on (%(cluster)s) (
+          %(tolerance)s >= 0
+          or
+          (%(healthy)s > 0 or %(unmonitored)s > 0) and on (%(views)s) %(leader)s == 1
+        )
       ||| % {
         cluster: cluster,
+        views: views,
         best: best(lib.exporter),
-        healthy: lib.max(lib.exporter('cluster_voters_healthy')),
+        tolerance: lib.exporter('cluster_failure_tolerance'),
+        healthy: lib.exporter('cluster_voters_healthy'),
+        unmonitored: lib.exporter('cluster_members_unmonitored'),
+        leader: lib.exporter('cluster_has_leader'),
       },
       'Too few members are healthy: the cluster has lost its quorum.',
       'The healthy voters of cluster {{ $labels.cluster }}, less those that a quorum needs, come to {{ $value }}: it cannot write, and answers no linearizable read.',
       keep='5m',
     ),
     // By design of one member there is none. Another exporter that sees more is right.
+    // Where no endpoint leads to a member, EtcdMemberUnmonitored tells what is wrong.
     lib.alert(
       'EtcdNoFaultTolerance',
       'warning',
@@ -90,7 +92,7 @@ function(config, lib)
         unless on (%(cluster)s) %(tolerance)s > 0
       ||| % {
         cluster: cluster,
-        best: best(last),
+        best: best(last, [lib.max(last('cluster_members_unmonitored'), view)]),
         voters: lib.max(last('cluster_members', ['role="voter"'])),
         tolerance: lib.max(last('cluster_failure_tolerance')),
       },
@@ -107,7 +109,7 @@ function(config, lib)
       |||
         max by (%(labels)s) (
           %(up)s
-          unless on (%(views)s) %(answered)s
+          unless on (%(views)s) %(answered)s == 1
         ) == 0
       ||| % {
         labels: lib.labels(['url']),
