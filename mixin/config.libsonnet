@@ -6,14 +6,17 @@
 
     // Matchers on every series of the exporter that tells of a cluster (etcdops_*).
     exporterSelector: '',
-    // Matchers on `up` of the exporter's scrape targets.
-    exporterUpSelector: 'job=~"etcd_exporter|etcd_cluster"',
+    // Matchers on `up` of the exporter's scrape targets. Kubernetes takes no underscore in
+    // the name of a Service, which prometheus-operator makes that of the job.
+    exporterUpSelector: 'job=~"etcd[_-](exporter|cluster)"',
     // Matchers on etcd's own metrics, scraped by way of /sd/native or directly.
     nativeSelector: 'job="etcd"',
-    // Matchers on every series of the remediator, its `up` included.
-    remediatorSelector: 'job="etcd_remediator"',
-    // Matchers on Alertmanager's own metrics.
-    alertmanagerSelector: 'job="alertmanager"',
+    // Matchers on every series of the remediator (etcdops_remediation_*).
+    remediatorSelector: '',
+    // Matchers on `up` of the remediator's scrape targets.
+    remediatorUpSelector: 'job=~"etcd[_-]remediator"',
+    // Matchers on Alertmanager's own metrics (alertmanager_*).
+    alertmanagerSelector: '',
 
     // Labels that tell one cluster from another. Joins between the exporter, etcd's own
     // metrics and the remediator use clusterLabel alone, since their jobs differ.
@@ -44,7 +47,7 @@
       backups: true,
       exporter: true,
       performance: true,  // needs etcd's own metrics
-      errorbudget: true,  // needs etcd's own metrics with --metrics=extensive
+      errorbudget: true,  // needs etcd's own metrics
       remediation: true,  // needs etcd_remediator
     },
     // The forms for prometheus-operator and for Grafana's sidecar.

@@ -6,7 +6,8 @@ function(config, lib)
   local denied = [errors(['code=~"PermissionDenied|Unauthenticated"']), errors(['method="Authenticate"', 'code!~"Unavailable|DeadlineExceeded|Canceled"'])];
 
   [
-    // Missing altogether: no label is left to tell what is missing.
+    // Missing altogether: no label is left to tell what is missing. Where targets are
+    // left, a cluster that was watched within the hour and has none is told of by name.
     lib.alert(
       'EtcdExporterDown',
       'warning',
@@ -14,8 +15,20 @@ function(config, lib)
       |||
         max by (%(labels)s) (last_over_time(%(up)s[%(bridge)s])) == 0
         or
-        absent_over_time(%(up)s[%(bridge)s]) - 1
-      ||| % { up: up, labels: lib.labels([config.instanceLabel]), bridge: lib.scaled('4m') },
+        absent(%(up)s) - 1
+        or
+        0 * max by (%(cluster)s) (last_over_time(%(watched)s[%(hour)s]))
+        unless on (%(cluster)s) last_over_time(%(watched)s[%(bridge)s])
+        unless on (%(cluster)s) up
+        unless on () absent(%(up)s)
+      ||| % {
+        up: up,
+        labels: lib.labels([config.instanceLabel]),
+        cluster: lib.labels(),
+        watched: lib.exporter('endpoint_up'),
+        bridge: lib.scaled('5m'),
+        hour: lib.scaled('1h'),
+      },
       'The exporter cannot be scraped: nobody watches etcd.',
       'Prometheus cannot scrape the exporter{{ if $labels.instance }} at {{ $labels.instance }}{{ end }}{{ if $labels.cluster }} for cluster {{ $labels.cluster }}{{ end }} (up is {{ $value }}): no alert on etcd can fire.',
     ),
@@ -23,7 +36,7 @@ function(config, lib)
       'EtcdExporterBlind',
       'warning',
       '5m',
-      lib.max('last_over_time(%s[%s])' % [lib.exporter('endpoint_failure', ['reason=~"tls|auth|dns"']), lib.scaled('4m')], ['url', 'reason']) + ' == 1',
+      lib.max('last_over_time(%s[%s])' % [lib.exporter('endpoint_failure', ['reason=~"tls|auth|dns"']), lib.scaled('5m')], ['url', 'reason']) + ' == 1',
       'The exporter cannot speak to a member, for reasons of its own.',
       'The exporter fails at {{ $labels.url }} of cluster {{ $labels.cluster }} by {{ $labels.reason }} (failing: {{ $value }}): what etcd itself does there is not known.',
     ),
@@ -31,7 +44,7 @@ function(config, lib)
       'EtcdCollectorFailing',
       'warning',
       '15m',
-      lib.max('last_over_time(%s[%s])' % [lib.exporter('exporter_collector_success'), lib.scaled('4m')], ['collector']) + ' == 0',
+      lib.max('last_over_time(%s[%s])' % [lib.exporter('exporter_collector_success'), lib.scaled('5m')], ['collector']) + ' == 0',
       'A collector of the exporter does not learn all it asks for.',
       'The collector {{ $labels.collector }} fails on cluster {{ $labels.cluster }} (success: {{ $value }}): some of its series are missing or old.',
     ),
@@ -55,7 +68,11 @@ function(config, lib)
       'EtcdConfigReloadFailed',
       'warning',
       '10m',
-      'max by (%s) (%s) == 0' % [std.join(', ', std.setUnion(['job'], std.set([config.instanceLabel]))), lib.exporter('exporter_config_last_reload_successful')],
+      'max by (%s) (last_over_time(%s[%s])) == 0' % [
+        std.join(', ', std.setUnion(['job'], std.set([config.instanceLabel]))),
+        lib.exporter('exporter_config_last_reload_successful'),
+        lib.scaled('5m'),
+      ],
       'The exporter refused its new configuration.',
       'The exporter at {{ $labels.instance }} could not read its configuration anew (successful: {{ $value }}) and goes on with the old one.',
     ),

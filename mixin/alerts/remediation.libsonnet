@@ -2,26 +2,24 @@
 // cluster is the remediator's own here.
 function(config, lib)
   local braces(matchers) = '{%s}' % std.join(', ', std.filter(function(m) m != '', matchers));
-  local own = function(name) name + braces([config.remediatorSelector]);
+  local up = 'up' + braces([config.remediatorUpSelector]);
   local policy = std.join(', ', [config.clusterLabel, 'policy']);
   local maxPolicy(expr) = 'max by (%s) (%s)' % [policy, expr];
-  local last(name, matchers=[]) = 'last_over_time(%s[%s])' % [lib.remediation(name, matchers), lib.scaled('4m')];
+  local last(name, matchers=[]) = 'last_over_time(%s[%s])' % [lib.remediation(name, matchers), lib.scaled('5m')];
   local firing = maxPolicy(last('alert_firing')) + ' == 1';
-  // A replica that only watches does not run, and counts what it does not do as 0.
-  local ran(outcomes, range) = 'sum by (%s) (max without (%s) (increase(%s[%s])))' % [
+  // Each run counts at the one replica that did it, which may be another every time.
+  local ran(outcomes, range) = 'sum by (%s) (increase(%s[%s]))' % [
     policy,
-    std.join(', ', config.exporterLabels),
     lib.remediation('runs_total', ['outcome=~"%s"' % outcomes]),
     lib.scaled(range),
   ];
   local what = 'policy {{ $labels.policy }} on cluster {{ $labels.cluster }}';
   local repeat = lib.seconds(config.triggerRepeat);
   // 0 after a start, until the first heartbeat comes: the start counts as one.
-  local heartbeat = 'max by (job) (%s > 0 or on (job, %s) %s)' % [
-    lib.remediation('heartbeat_timestamp_seconds'),
-    config.instanceLabel,
-    own('process_start_time_seconds'),
-  ];
+  local heartbeat = 'max by (job) (%(beat)s > 0 or on (%(replica)s) (process_start_time_seconds and on (%(replica)s) %(beat)s) or on (%(replica)s) %(beat)s)' % {
+    beat: lib.remediation('heartbeat_timestamp_seconds'),
+    replica: 'job, ' + config.instanceLabel,
+  };
 
   [
     lib.alert(
@@ -70,11 +68,21 @@ function(config, lib)
       'The alert of ' + what + ' fires, and guards have refused {{ $value | printf "%.0f" }} times within ' + config.remediationRefusedRange + ': the status page says which and why.',
       keep='5m',
     ),
+    // Somebody must have looked for that long: the first sample of a run is no half hour.
     lib.alert(
       'EtcdRemediationStuck',
       'critical',
       '5m',
-      'min_over_time((max by (%s, action) (%s))[%s:%s]) > 0' % [config.clusterLabel, lib.remediation('in_progress'), lib.scaled(config.remediationStuck), lib.scaled('1m')],
+      |||
+        min_over_time((max by (%(action)s) (%(runs)s))[%(range)s:%(step)s]) > 0
+        and on (%(action)s) last_over_time(%(runs)s[%(bridge)s] offset %(range)s)
+      ||| % {
+        action: config.clusterLabel + ', action',
+        runs: lib.remediation('in_progress'),
+        range: lib.scaled(config.remediationStuck),
+        step: lib.scaled('1m'),
+        bridge: lib.scaled('5m'),
+      },
       'A remediation does not come to an end.',
       'A run of {{ $labels.action }} on cluster {{ $labels.cluster }} is under way for ' + config.remediationStuck + ' or longer (runs: {{ $value }}).',
     ),
@@ -101,8 +109,8 @@ function(config, lib)
       |||
         max by (job) (last_over_time(%(up)s[%(bridge)s])) == 0
         or
-        absent_over_time(%(up)s[%(bridge)s]) - 1
-      ||| % { up: own('up'), bridge: lib.scaled('4m') },
+        absent(%(up)s) - 1
+      ||| % { up: up, bridge: lib.scaled('5m') },
       'The remediator cannot be scraped.',
       'No remediator can be scraped (up is {{ $value }}): alerts are not acted on.',
     ),
@@ -120,7 +128,7 @@ function(config, lib)
       '15m',
       |||
         sum by (job) (increase(%(failed)s[%(range)s])) > 0
-        and on () (time() - %(heartbeat)s > %(age).12g)
+        unless on () (time() - %(heartbeat)s <= %(age).12g)
       ||| % {
         failed: lib.alertmanager('alertmanager_notifications_failed_total', ['integration="webhook"']),
         range: lib.scaled('15m'),
@@ -136,9 +144,9 @@ function(config, lib)
       'EtcdRemediationHeartbeat',
       'info',
       '0m',
-      'count by (%s) (%s)' % [lib.labels(), 'last_over_time(%s[%s])' % [lib.exporter('endpoint_up'), lib.scaled('4m')]],
+      'count by (%s) (%s)' % [lib.labels(), lib.max('last_over_time(%s[%s])' % [lib.exporter('endpoint_up'), lib.scaled('5m')], ['url'])],
       'The heartbeat of the chain from the exporter to the remediator.',
-      'Always fires while cluster {{ $labels.cluster }} is watched ({{ $value }} endpoints); it goes to the webhook and to nobody else.',
+      'Always fires while cluster {{ $labels.cluster }} is watched (endpoints: {{ $value }}); it goes to the webhook and to nobody else.',
     ),
     lib.alert(
       'EtcdRemediationHeartbeatMissing',

@@ -1,7 +1,9 @@
 // What the dashboards share: selectors, variables, links, annotations, the grid.
 function(config)
   local cluster = config.clusterLabel;
-  local braces(matchers) = '{%s}' % std.join(', ', std.filter(function(m) m != '', matchers));
+  local braces(matchers) =
+    local given = std.filter(function(m) m != '', matchers);
+    if given == [] then '' else '{%s}' % std.join(', ', given);
   local chosen = '%s=~"$cluster"' % cluster;
 
   (import 'panel.libsonnet')(config) {

@@ -85,7 +85,7 @@ func TestGroupsOff(t *testing.T) {
 // TestKnobs: with any of these knobs every rule is one that Prometheus takes.
 func TestKnobs(t *testing.T) {
 	for name, knobs := range map[string]string{
-		"selectors":        `exporterSelector: 'job="a",env="b"', exporterUpSelector: 'job="a"', nativeSelector: 'job=~"etcd|kube-etcd"', remediatorSelector: 'job="c"', alertmanagerSelector: 'job="d"'`,
+		"selectors":        `exporterSelector: 'job="a",env="b"', exporterUpSelector: 'job="a"', nativeSelector: 'job=~"etcd|kube-etcd"', remediatorSelector: 'job="c"', remediatorUpSelector: 'job="c"', alertmanagerSelector: 'job="d"'`,
 		"one label":        "clusterLabels: ['cluster']",
 		"many labels":      "clusterLabels: ['job', 'cluster', 'region'], exporterLabels: ['instance']",
 		"labels of alerts": "alertLabels: { team: 'platform' }",
