@@ -6,8 +6,9 @@ function(config, lib)
     'last_over_time(%s[%s]%s)' % [lib.exporter(name), lib.scaled('10m'), if offset == '' then '' else ' offset ' + lib.scaled(offset)];
   local newest(name, offset='') = lib.max(last(name, offset), ['store']);
 
-  // The newest sound file, and the newest file where nothing is ever judged.
-  local good = '(%s or on (%s) %s)' % [newest('backup_sound_timestamp_seconds'), store, newest('backup_timestamp_seconds') + ' unless on (%s) %s' % [store, newest('backup_verified')]];
+  // The newest sound file; the newest of all where nothing is judged, or none is sound:
+  // then EtcdBackupVerifyFailed tells of that, and this one still asks for a new one.
+  local good = '(%s or on (%s) %s)' % [newest('backup_sound_timestamp_seconds'), store, newest('backup_timestamp_seconds')];
   local tooOld(severity, intervals) = lib.alert(
     'EtcdBackupTooOld',
     severity,
@@ -30,7 +31,7 @@ function(config, lib)
       '1h',
       |||
         %(files)s == 0
-        and on (%(store)s) %(up)s == 1
+        unless on (%(store)s) %(up)s == 0
       ||| % { files: newest('backup_files'), store: store, up: newest('backup_store_up') },
       'A backup store holds no snapshot at all.',
       'The store {{ $labels.store }} of cluster {{ $labels.cluster }} holds {{ $value }} snapshots: nothing could be restored from it.',
@@ -59,7 +60,7 @@ function(config, lib)
       '1h',
       |||
         (time() - %(judged)s) > %(age).12g
-        and on (%(store)s) (time() - %(judged)s) > on (%(store)s) 1.5 * %(interval)s
+        unless on (%(store)s) (time() - %(judged)s) <= on (%(store)s) 1.5 * %(interval)s
       ||| % {
         store: store,
         judged: newest('backup_verified_timestamp_seconds'),
