@@ -4,13 +4,15 @@ function(config, lib)
   local rate(name, range, matchers=[]) = 'rate(%s[%s])' % [lib.native(name, matchers), lib.scaled(range)];
   local p99(name, extra=[]) = 'histogram_quantile(0.99, sum by (%s) (%s))' %
                               [std.join(', ', [member] + extra + ['le']), rate(name + '_bucket', '5m')];
+  // Bridges a missed scrape, which would start a `for` anew.
+  local last(series) = 'last_over_time(%s[%s])' % [series, lib.scaled('5m')];
   local who = '{{ $labels.%s }} of cluster {{ $labels.%s }}' % [config.instanceLabel, config.clusterLabel];
 
-  local resident = lib.native('process_resident_memory_bytes');
+  local resident = last(lib.native('process_resident_memory_bytes'));
   local byMember = std.join(', ', [config.clusterLabel, config.instanceLabel]);
   local memoryLimit =
     if std.isNumber(config.memoryLimit) then 'max by (%s) (%s) * 0 + %.12g' % [byMember, resident, config.memoryLimit]
-    else if config.memoryLimit == 'process' then 'min by (%s) (%s)' % [byMember, lib.native('', ['__name__=~"go_gc_gomemlimit_bytes|process_virtual_memory_max_bytes"'])]
+    else if config.memoryLimit == 'process' then 'min by (%s) (%s)' % [byMember, last(lib.native('', ['__name__=~"go_gc_gomemlimit_bytes|process_virtual_memory_max_bytes"']))]
     else config.memoryLimit;
 
   local fsync(severity, limit) = lib.alert(
@@ -28,13 +30,14 @@ function(config, lib)
       'EtcdApplyLag',
       'warning',
       '5m',
-      lib.max('(%s - %s)' % [lib.exporter('endpoint_raft_index'), lib.exporter('endpoint_raft_applied_index')], ['url']) + ' > %.12g' % config.applyLag,
+      lib.max('%s - %s' % [last(lib.exporter('endpoint_raft_index')), last(lib.exporter('endpoint_raft_applied_index'))], ['url']) + ' > %.12g' % config.applyLag,
       'A member does not keep up with what is committed.',
       'The member at {{ $labels.url }} of cluster {{ $labels.cluster }} has {{ $value | humanize }} committed entries still to apply; from 5,000 on it refuses requests as too many.',
       keep='5m',
     ),
     // One rule for both signs: the exporter's own reads, and etcd's count of read
-    // indexes that took long (grpc_server_handling_seconds is off by default).
+    // indexes that took long (grpc_server_handling_seconds is off by default). A member
+    // that is scraped by way of two exporters counts once.
     lib.alert(
       'EtcdRequestsSlow',
       'warning',
@@ -42,7 +45,7 @@ function(config, lib)
       |||
         %(read)s > %(slow).12g
         or
-        sum by (%(member)s) (increase(%(indexes)s[%(range)s])) > %(many).12g
+        max by (%(member)s) (increase(%(indexes)s[%(range)s])) > %(many).12g
       ||| % {
         read: lib.max('quantile_over_time(0.9, %s[%s])' % [lib.exporter('endpoint_check_duration_seconds', ['check="linearizable_read"']), lib.scaled('10m')], ['url']),
         slow: config.readSlow,
@@ -79,7 +82,7 @@ function(config, lib)
       'EtcdProposalsFailing',
       'warning',
       '15m',
-      'sum by (%s) (increase(%s[%s])) > %.12g' % [member, lib.native('etcd_server_proposals_failed_total'), lib.scaled(config.proposalsRange), config.proposalsFailing],
+      'max by (%s) (increase(%s[%s])) > %.12g' % [member, lib.native('etcd_server_proposals_failed_total'), lib.scaled(config.proposalsRange), config.proposalsFailing],
       'Writes fail before they are committed.',
       'On ' + who + ' {{ $value | humanize }} proposals failed within ' + config.proposalsRange + ': elections, or a quorum that is lost.',
     ),
@@ -96,7 +99,7 @@ function(config, lib)
       'EtcdFileDescriptorsLow',
       'warning',
       '10m',
-      'max by (%s) (%s / %s) > %.12g' % [member, lib.native('process_open_fds'), lib.native('process_max_fds'), config.fileDescriptors],
+      'max by (%s) (%s / %s) > %.12g' % [member, last(lib.native('process_open_fds')), last(lib.native('process_max_fds')), config.fileDescriptors],
       'A member has few file descriptors left.',
       'On ' + who + ' {{ $value | humanizePercentage }} of the file descriptors are in use; without one no client can connect.',
       keep='5m',
