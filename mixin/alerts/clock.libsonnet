@@ -2,7 +2,7 @@
 function(config, lib)
   local views = lib.labels(config.exporterLabels);
   local cluster = lib.labels();
-  local last(name) = 'last_over_time(%s[%s])' % [lib.exporter(name), lib.scaled('4m')];
+  local last(name) = 'last_over_time(%s[%s])' % [lib.exporter(name), lib.scaled('5m')];
   local skew = last('endpoint_clock_skew_seconds');
   local err = last('endpoint_clock_skew_error_seconds');
   // Every skew is relative to the clock of the exporter that measured it: differences

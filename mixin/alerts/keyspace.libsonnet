@@ -6,17 +6,17 @@ function(config, lib)
 
   // Joined over exporters and pods, at a time in the past.
   local at(name, offset) =
-    lib.max('last_over_time(%s[%s] offset %s)' % [lib.exporter(name), lib.scaled('4m'), lib.scaled(offset)]);
-  local now(name) = lib.max('last_over_time(%s[%s])' % [lib.exporter(name), lib.scaled('4m')]);
+    lib.max('last_over_time(%s[%s] offset %s)' % [lib.exporter(name), lib.scaled('5m'), lib.scaled(offset)]);
+  local now(name) = lib.max('last_over_time(%s[%s])' % [lib.exporter(name), lib.scaled('5m')]);
 
   local ofPrefix(name) = lib.max('last_over_time(%s[%s])' % [lib.exporter(name), lib.scaled('4m')], ['prefix']);
 
   local events = lib.exporter('keyspace_keys', ['prefix="%s"' % config.eventPrefix]);
-  local count = lib.max('last_over_time(%s[%s])' % [events, lib.scaled('4m')], ['prefix']);
+  local count = lib.max('last_over_time(%s[%s])' % [events, lib.scaled('5m')], ['prefix']);
   // The average of a day, up to an hour ago: a flood does not raise the bar it is
   // measured by.
   local usual = lib.max('avg_over_time(%s[%s] offset %s)' % [events, lib.scaled(config.floodRange), lib.scaled('1h')], ['prefix']);
-  local hourAgo = lib.max('last_over_time(%s[%s] offset %s)' % [events, lib.scaled('4m'), lib.scaled('1h')], ['prefix']);
+  local hourAgo = lib.max('last_over_time(%s[%s] offset %s)' % [events, lib.scaled('5m'), lib.scaled('1h')], ['prefix']);
 
   [
     // The same compact revision then and now, and many revisions since. A cluster that
@@ -68,7 +68,10 @@ function(config, lib)
       'EtcdKeyspaceStale',
       'warning',
       '15m',
-      'time() - %s > %.12g' % [lib.max(lib.exporter('keyspace_scan_timestamp_seconds'), ['prefix']), lib.seconds(config.scanAge)],
+      'time() - %s > %.12g' % [
+        lib.max('last_over_time(%s[%s])' % [lib.exporter('keyspace_scan_timestamp_seconds'), lib.scaled('5m')], ['prefix']),
+        lib.seconds(config.scanAge),
+      ],
       'The keys were not counted for a while.',
       'The last complete count of the keys below {{ $labels.prefix }} of cluster {{ $labels.cluster }} is {{ $value | humanizeDuration }} old.',
     ),

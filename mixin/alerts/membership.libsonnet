@@ -29,7 +29,7 @@ function(config, lib)
       'info',
       '1h',
       |||
-        %(voters)s
+        %(voters)s > 0
         unless on (%(cluster)s) %(voters)s %% 2 == 1
       ||| % { cluster: cluster, voters: lib.max(last('cluster_members', ['role="voter"'])) },
       'The number of voters is even.',
