@@ -178,3 +178,17 @@ func TestOtherClustersGoOn(t *testing.T) {
 		t.Errorf("held back: %v", held)
 	}
 }
+
+// TestOtherMembersGoOn: the one that the exporter is blind to does not silence one that
+// is down.
+func TestOtherMembersGoOn(t *testing.T) {
+	held := suppressed(t, startAlertmanager(t), []map[string]string{
+		{"alertname": "EtcdExporterBlind", "severity": "warning", "cluster": "one", "url": "https://a:2379", "reason": "dns"},
+		{"alertname": "EtcdMemberDown", "severity": "warning", "cluster": "one", "url": "https://b:2379"},
+		{"alertname": "EtcdNoFaultTolerance", "severity": "warning", "cluster": "one"},
+		{"alertname": "EtcdMemberUnhealthy", "severity": "warning", "cluster": "one", "url": "https://a:2379"},
+	})
+	if len(held) != 1 || !held["EtcdMemberUnhealthy warning"] {
+		t.Errorf("held back: %v", held)
+	}
+}
