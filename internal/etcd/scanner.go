@@ -27,6 +27,9 @@ const maxScanAnswer = 16 << 20
 const (
 	// scanTimeout is what a member gets for one short question.
 	scanTimeout = 10 * time.Second
+	// progressTime is how often a watch asks whether the past was sent. etcd looks
+	// into the past every 100 ms.
+	progressTime = 100 * time.Millisecond
 	// hashTimeout is what it gets to read its whole database (1.9 GB took 7 s).
 	hashTimeout = 2 * time.Minute
 )
@@ -101,7 +104,8 @@ type ScanAPI interface {
 	HashKV(ctx context.Context, revision int64) (KVHash, error)
 	// Watch hands on what changes in the span, from revision on (0: from now on),
 	// until ctx ends, f gives an error, or the watch is refused. Values are always
-	// sent. ErrCompacted: the revision is not there any more.
+	// sent. A batch without keys says once that the past was sent. ErrCompacted: the
+	// revision is not there any more.
 	Watch(ctx context.Context, s Span, revision int64, f func(WatchBatch) error) error
 }
 
@@ -249,6 +253,11 @@ func (s *Scanner) Watch(ctx context.Context, span Span, revision int64, f func(W
 	if err != nil {
 		return s.count(begun, err)
 	}
+	asking, answered := context.WithCancel(ctx)
+	defer answered()
+	if revision > 0 {
+		go askProgress(asking, stream)
+	}
 	for {
 		r, err := stream.Recv()
 		switch {
@@ -268,7 +277,10 @@ func (s *Scanner) Watch(ctx context.Context, span Span, revision int64, f func(W
 			})
 		}
 		if len(batch.Keys) == 0 {
-			continue
+			if asking.Err() != nil || revision == 0 {
+				continue
+			}
+			answered()
 		}
 		if err := f(batch); err != nil {
 			return err
@@ -298,6 +310,21 @@ func openWatch(ctx context.Context, conn *grpc.ClientConn, span Span, revision i
 		return nil, errors.New("the server answers without taking the watch")
 	}
 	return stream, nil
+}
+
+// askProgress asks until ctx ends how far the watch is. The server says so once it has
+// sent the past, and ignores the question until then; before 3.4.25 and 3.5.8 it says
+// so at once.
+func askProgress(ctx context.Context, stream pb.Watch_WatchClient) {
+	again := time.NewTicker(progressTime)
+	defer again.Stop()
+	question := &pb.WatchRequest{RequestUnion: &pb.WatchRequest_ProgressRequest{ProgressRequest: &pb.WatchProgressRequest{}}}
+	for ctx.Err() == nil && stream.Send(question) == nil {
+		select {
+		case <-ctx.Done():
+		case <-again.C:
+		}
+	}
 }
 
 // refusal gives the reason for a watch's end its type back: it comes as text.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -148,6 +149,36 @@ func TestWatch(t *testing.T) {
 }
 
 // What ends a watch comes as text, and is told by its type.
+// TestWatchTellsOfProgress, once and only of a watch into the past.
+func TestWatchTellsOfProgress(t *testing.T) {
+	server := startFake(t, nil)
+	url := "http://" + server.address
+	c := clusterAt(t, Config{}, url)
+	server.watch = func(stream pb.Watch_WatchServer) error {
+		if err := created(stream); err != nil {
+			return err
+		}
+		for range 3 { // the server ignores the first ones
+			if r, err := stream.Recv(); err != nil || r.GetProgressRequest() == nil {
+				return err
+			}
+		}
+		empty := &pb.WatchResponse{WatchId: -1, Header: &pb.ResponseHeader{Revision: 40}}
+		return errors.Join(stream.Send(empty), stream.Send(empty), stream.Send(&pb.WatchResponse{Events: []*mvccpb.Event{put("a", 1)}}))
+	}
+	enough := errors.New("enough")
+	var keys []int
+	err := c.Scanner(url).Watch(t.Context(), PrefixSpan(""), 7, func(b WatchBatch) error {
+		if keys = append(keys, len(b.Keys)); len(b.Keys) > 0 {
+			return enough
+		}
+		return nil
+	})
+	if !errors.Is(err, enough) || !slices.Equal(keys, []int{0, 1}) {
+		t.Errorf("batches of %d keys, %v", keys, err)
+	}
+}
+
 func TestWatchIsRefused(t *testing.T) {
 	server := startFake(t, nil)
 	url := "http://" + server.address

@@ -21,10 +21,11 @@ const (
 	hintBytes  = 2 << 20     // of watched keys and values, each time
 	hintKeys   = 4000        // that are enough
 	hintTime   = time.Second // that a watch may take: etcd looks every 100 ms
-	firstDepth = 64          // revisions that the first watch goes back
-	mostDepth  = 2000        // and the last one
-	likeEdges  = 64          // that a group takes over from the others
-	namesMost  = 2000        // namespaces that are listed
+	atOnce     = 50 * time.Millisecond
+	firstDepth = 64   // revisions that the first watch goes back
+	mostDepth  = 2000 // and the last one
+	likeEdges  = 64   // that a group takes over from the others
+	namesMost  = 2000 // namespaces that are listed
 )
 
 // errEnough ends a watch.
@@ -77,6 +78,7 @@ func (s *scan) cold() ([]piece, error) {
 type hints struct {
 	keys  [][]byte
 	sizes []int // of keys and values
+	alive bool  // the member has sent all there is, or is able to
 }
 
 // small is how many bytes of the database one of the smaller keys takes, about.
@@ -101,20 +103,25 @@ func (h hints) thin(most int) [][]byte {
 
 // hints watches from a little before the head: 64 revisions tell how many keys one
 // revision has, and then as far back as 4,000 keys need, but at most 2,000. The
-// member reads all that lies in between, and much of it twice, so no further; and no
-// further where it showed nothing, since it may only be slow.
+// member reads all that lies in between, and much of it twice, so no further. Where
+// they show nothing others than the prefix were written: it goes back twice as far each
+// time, and no further at once, since etcd's work to send more than 2 MB grows with the
+// square of the changes; not where the member did not answer at all and may be busy.
 func (s *scan) hints(head int64) hints {
 	if head <= 1 || s.c.excluded() || s.c.above() { // a watch always brings values
 		return hints{}
 	}
 	all := s.recent(head, firstDepth)
-	for depth := int64(firstDepth); len(all.keys) > 0 && s.ctx.Err() == nil; {
-		deeper := min(hintKeys*depth/int64(len(all.keys)), mostDepth, head-1)
-		if deeper < 2*depth {
+	for depth := int64(firstDepth); s.ctx.Err() == nil && (len(all.keys) > 0 || all.alive); {
+		deeper, shown := 2*depth, int64(len(all.keys))
+		if shown > 0 {
+			deeper = hintKeys * depth / shown
+		}
+		if deeper = min(deeper, mostDepth, head-1); deeper < depth+depth/2 {
 			break
 		}
 		got := s.recent(head, deeper)
-		if len(got.keys) <= len(all.keys) {
+		if shown > 0 && int64(len(got.keys)) <= shown {
 			break
 		}
 		all, depth = got, deeper
@@ -140,9 +147,9 @@ func (s *scan) recent(head, depth int64) hints {
 		})
 	}
 	watches.Wait()
-	var got hints
+	got := hints{alive: true}
 	for _, h := range found {
-		got.keys, got.sizes = append(got.keys, h.keys...), append(got.sizes, h.sizes...)
+		got.keys, got.sizes, got.alive = append(got.keys, h.keys...), append(got.sizes, h.sizes...), got.alive && h.alive
 	}
 	return got
 }
@@ -150,8 +157,15 @@ func (s *scan) recent(head, depth int64) hints {
 func (s *scan) watch(part span, from, head int64, got *hints) error {
 	ctx, cancel := context.WithTimeout(s.ctx, hintTime)
 	defer cancel()
-	bytesLeft := hintBytes
+	bytesLeft, begun := hintBytes, time.Now()
 	return s.api.Watch(ctx, part.question(), from, func(batch etcd.WatchBatch) error {
+		if len(batch.Keys) == 0 {
+			got.alive = true
+			if time.Since(begun) > atOnce {
+				return errEnough
+			}
+			return nil // an old member says so before it has looked
+		}
 		last := int64(0)
 		for _, kv := range batch.Keys {
 			if last = kv.ModRevision; kv.Deleted || !part.contains(kv.Key) {

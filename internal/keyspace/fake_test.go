@@ -22,6 +22,7 @@ type fake struct {
 	history   []string       // key of each revision from 2 on
 	perRev    int            // keys of one revision; 0: one
 	compacted int64
+	busy      bool  // a watch shows nothing in time
 	inUse     int64 // 0: 300 bytes a key
 
 	requests  int
@@ -144,13 +145,19 @@ func (f *fake) Watch(_ context.Context, s etcd.Span, revision int64, hand func(e
 		batch.Bytes += len(key) + f.size(key)
 	}
 	f.mu.Unlock()
-	for len(batch.Keys) > 0 {
+	for len(batch.Keys) > 0 && !f.busy {
 		n := min(100, len(batch.Keys))
 		if err := hand(etcd.WatchBatch{Keys: batch.Keys[:n], Bytes: n * batch.Bytes / len(batch.Keys)}); err != nil {
 			return err
 		}
 		batch.Bytes -= n * batch.Bytes / len(batch.Keys)
 		batch.Keys = batch.Keys[n:]
+	}
+	if f.busy {
+		return context.DeadlineExceeded
+	}
+	if err := hand(etcd.WatchBatch{}); err != nil {
+		return err
 	}
 	return etcd.ErrPermissionDenied // instead of waiting for the end of ctx
 }

@@ -140,6 +140,24 @@ func TestCold(t *testing.T) {
 	}
 }
 
+// TestColdBehindOtherWrites: what was written last lies elsewhere, as the leases of a
+// hundred nodes do, and tells nothing of the prefix.
+func TestColdBehindOtherWrites(t *testing.T) {
+	f := newFake(events(100_000, 50, (*rand.Rand).Float64, false)...)
+	for i := range 1000 {
+		f.put(fmt.Sprintf("/registry/leases/kube-node-lease/node-%d", i%100))
+	}
+	scanned(t, New(Options{Prefix: "/registry/events/", MaxGroups: 500}), f)
+	if f.largest > maxWalk {
+		t.Errorf("the first scan walks %d keys with one request", f.largest)
+	}
+	f.busy, f.watches = true, 0
+	scanned(t, New(Options{Prefix: "/registry/events/", MaxGroups: 500}), f)
+	if f.watches != 1 {
+		t.Errorf("a busy member was watched %d times", f.watches)
+	}
+}
+
 // TestLargeGroupAmongMany has far more groups than may be looked at: the large ones
 // are named, wherever they sort, and stay.
 func TestLargeGroupAmongMany(t *testing.T) {

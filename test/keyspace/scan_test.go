@@ -133,3 +133,18 @@ func TestCountsOfEvents(t *testing.T) {
 		})
 	}
 }
+
+// TestFirstScanBehindOtherWrites: the newest revisions tell nothing of the prefix.
+func TestFirstScanBehindOtherWrites(t *testing.T) {
+	client, api := start(t)
+	load(t, client, 60_000)
+	for i := range 100 {
+		if _, err := client.Put(t.Context(), fmt.Sprintf("/registry/leases/node-%d", i%50), "v"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := truth(t, client)
+	if _, got := scan(t, keyspace.New(keyspace.Options{Prefix: prefix, MaxGroups: 100}), api); !maps.Equal(got, want) {
+		t.Errorf("counted %v, want %v", got, want)
+	}
+}

@@ -164,7 +164,7 @@ func (f *follower) watch(ctx context.Context, url string) error {
 		f.pulse(ctx, api, cancel)
 	}()
 	err = api.Watch(ctx, etcd.PrefixSpan(f.prefix), from, func(b etcd.WatchBatch) error {
-		if f.ledger.batch(b) >= f.maxBytes {
+		if len(b.Keys) > 0 && f.ledger.batch(b) >= f.maxBytes {
 			return errEnough
 		}
 		return nil
