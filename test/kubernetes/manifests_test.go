@@ -5,6 +5,7 @@ package kubernetes
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,6 +29,9 @@ func TestManifests(t *testing.T) {
 			o := decode(t, v.manifests(t))
 			if _, there := o.deployments[remediator]; there != v.remediator || o.deployments[exporter] == nil {
 				t.Fatalf("the deployments are %v", o.deployments)
+			}
+			if !maps.Equal(o.places, map[string]bool{"etcdops": true}) {
+				t.Errorf("there are objects in the namespaces %v", o.places)
 			}
 			if len(o.services) != len(o.deployments) {
 				t.Errorf("%d services of %d programs", len(o.services), len(o.deployments))

@@ -15,6 +15,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/yaml"
@@ -22,6 +23,7 @@ import (
 
 // objects are the manifests of one installation.
 type objects struct {
+	places      map[string]bool // namespaces that there are objects in
 	namespaces  []*corev1.Namespace
 	deployments map[string]*appsv1.Deployment // by the name of their container
 	services    []*corev1.Service
@@ -39,23 +41,31 @@ func decode(t testing.TB, manifests []byte) *objects {
 	t.Helper()
 	decoder := strict(t)
 	o := &objects{
-		deployments: map[string]*appsv1.Deployment{}, configs: map[string]*corev1.ConfigMap{},
+		places: map[string]bool{}, deployments: map[string]*appsv1.Deployment{}, configs: map[string]*corev1.ConfigMap{},
 		scrapes: map[string]*monitoringv1alpha1.ScrapeConfig{},
 	}
-	for documents := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(manifests))); ; {
-		document, err := documents.Read()
-		if errors.Is(err, io.EOF) {
-			return o
-		}
-		must(t, err)
-		if isEmpty(document) {
-			continue
-		}
+	for _, document := range documents(t, manifests) {
 		object, _, err := decoder.Decode(document, nil, nil)
 		if err != nil {
 			t.Fatalf("%v in\n%.2000s", err, document)
 		}
 		o.add(t, object)
+	}
+	return o
+}
+
+// documents are those of the manifests that hold more than comments.
+func documents(t testing.TB, manifests []byte) (all [][]byte) {
+	t.Helper()
+	for reader := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(manifests))); ; {
+		document, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		must(t, err)
+		if !isEmpty(document) {
+			all = append(all, document)
+		}
 	}
 }
 
@@ -92,6 +102,11 @@ func isEmpty(document []byte) bool {
 
 func (o *objects) add(t testing.TB, object runtime.Object) {
 	t.Helper()
+	named, err := meta.Accessor(object)
+	must(t, err)
+	if _, is := object.(*corev1.Namespace); !is {
+		o.places[named.GetNamespace()] = true
+	}
 	switch object := object.(type) {
 	case *corev1.Namespace:
 		o.namespaces = append(o.namespaces, object)
