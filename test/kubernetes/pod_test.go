@@ -3,7 +3,6 @@
 package kubernetes
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -12,8 +11,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -30,22 +27,6 @@ type pod struct {
 	dir     string
 	program string
 	spec    corev1.PodSpec
-
-	mu   sync.Mutex
-	said bytes.Buffer
-}
-
-// Write takes what the program logs.
-func (p *pod) Write(text []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.said.Write(text)
-}
-
-func (p *pod) log() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.said.String()
 }
 
 // newPod makes the volumes of a program's pod.
@@ -152,31 +133,12 @@ var listening = regexp.MustCompile(`Listening on"?,?.*address"?[=:]"?([^\s",}]+)
 // start starts the program with the arguments of the manifest and gives its address.
 func (p *pod) start() (address string) {
 	p.t.Helper()
-	cmd := p.command(p.args()...)
-	cmd.Stdout, cmd.Stderr = p, p
-	must(p.t, cmd.Start())
-	ended := make(chan struct{})
-	go func() {
-		_ = cmd.Wait()
-		close(ended)
-	}()
-	p.t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-ended:
-		case <-time.After(20 * time.Second):
-			p.t.Error("it does not stop")
-			_ = cmd.Process.Kill()
-			<-ended
-		}
-		if p.t.Failed() {
-			p.t.Logf("the log of %s:\n%.8000s", p.program, p.log())
-		}
-	})
+	log := run(p.t, p.command(p.args()...))
 	must(p.t, stack.Await(p.t.Context(), 20*time.Second, p.program+" listens", func() error {
-		found := listening.FindStringSubmatch(p.log())
+		log.alive(p.t)
+		found := listening.FindStringSubmatch(log.String())
 		if found == nil {
-			return fmt.Errorf("its log says\n%s", p.log())
+			return fmt.Errorf("its log says\n%s", log)
 		}
 		address = found[1]
 		return nil

@@ -38,6 +38,16 @@ func (c client) secret(ref *corev1.SecretKeySelector) string {
 // get gives the status and the body.
 func (c client) get(url string, auth *monitoringv1.BasicAuth, safe *monitoringv1.SafeTLSConfig) (int, string) {
 	c.t.Helper()
+	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, url, nil)
+	must(c.t, err)
+	if auth != nil {
+		request.SetBasicAuth(c.secret(&auth.Username), c.secret(&auth.Password))
+	}
+	return c.do(request, safe)
+}
+
+func (c client) do(request *http.Request, safe *monitoringv1.SafeTLSConfig) (int, string) {
+	c.t.Helper()
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, c.address)
 	}}
@@ -45,11 +55,6 @@ func (c client) get(url string, auth *monitoringv1.BasicAuth, safe *monitoringv1
 		pool := x509.NewCertPool()
 		pool.AppendCertsFromPEM([]byte(c.secret(safe.CA.Secret)))
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool}
-	}
-	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, url, nil)
-	must(c.t, err)
-	if auth != nil {
-		request.SetBasicAuth(c.secret(&auth.Username), c.secret(&auth.Password))
 	}
 	response, err := (&http.Client{Transport: transport}).Do(request)
 	must(c.t, err)

@@ -14,6 +14,7 @@ import (
 // world is what has to be there before anything is installed: kubeadm's files on the
 // host, and the Secrets of docs/install-kubernetes.md.
 type world struct {
+	lab      *lab.Lab
 	host     map[string][]byte
 	secrets  map[string]map[string][]byte
 	endpoint string // of etcd
@@ -22,11 +23,16 @@ type world struct {
 // newWorld makes one around a member of etcd.
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	l, err := lab.Start(t.Context(), lab.Options{Members: 1})
+	return newWorldWith(t, lab.Options{Members: 1})
+}
+
+func newWorldWith(t testing.TB, options lab.Options) *world {
+	t.Helper()
+	l, err := lab.Start(t.Context(), options)
 	must(t, err)
 	t.Cleanup(func() { must(t, l.Close()) })
 	const dir = "/etc/kubernetes/pki/etcd/"
-	w := &world{endpoint: l.Endpoints()[0], host: map[string][]byte{
+	w := &world{lab: l, endpoint: l.Endpoints()[0], host: map[string][]byte{
 		dir + "ca.crt":                 read(t, l.CAFile()),
 		dir + "healthcheck-client.crt": read(t, l.ClientCert()),
 		dir + "healthcheck-client.key": read(t, l.ClientKey()),
