@@ -58,6 +58,8 @@ ALERTMANAGER := $(call tool,alertmanager)
 AMTOOL := $(call tool,amtool)
 PROMETHEUS := $(call tool,prometheus)
 PROMTOOL := $(call tool,promtool)
+KUBE_APISERVER := $(call tool,kube-apiserver)
+CONTROLLER_GEN := $(call tool,controller-gen)
 JSONNET := $(call tool,jsonnet)
 JSONNETFMT := $(call tool,jsonnetfmt)
 JSONNET_LINT := $(call tool,jsonnet-lint)
@@ -109,6 +111,10 @@ unit: race $(GOTESTSUM) ## The tests of the root module and of the mixin.
 .PHONY: e2e
 e2e: build etcd-binaries $(GOTESTSUM) $(BESIDE) $(PACKING) ## The tests on real etcd (one of them: E2EFLAGS=-run=TestName).
 	@$(TEST) 'test $(E2EFLAGS) ./...' 'test/kubernetes $(E2EFLAGS) ./...' 'test/loki $(E2EFLAGS) ./...' 'drill $(E2EFLAGS) ./...'
+
+.PHONY: e2e-kubernetes
+e2e-kubernetes: etcd-binaries $(KUBE_APISERVER) $(CONTROLLER_GEN) ## What deploy/ has for Kubernetes, under a real API server on real etcd (6 minutes, and 6 to build it).
+	$(GO) -C test/kubernetes test -tags slow -count=1 -timeout=30m -v -run TestAPIServer .
 
 .PHONY: gallery
 gallery: build etcd-binaries $(BESIDE) ## Faults on a real cluster, and the alerts that must tell of them (12 minutes); then make generate writes docs/alerts.md.
