@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os/user"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/etcdops/etcdops/internal/config"
@@ -201,6 +202,7 @@ type local struct {
 	clusters   *clusters
 	journal    *journal.Journal
 	stop       context.CancelFunc
+	told       sync.WaitGroup // whoever is to hear of the run has heard of it
 }
 
 func newLocal(ctx context.Context, v *config.Validated, kept *journal.Journal, h Hand) (*local, error) {
@@ -231,8 +233,11 @@ func newLocal(ctx context.Context, v *config.Validated, kept *journal.Journal, h
 		l.close()
 		return nil, badUsageError{err}
 	}
+	notifier := newNotifier(v.Remediation, h.Logger)
+	l.told.Go(func() { notifier.Run(ctx) })
 	l.dispatcher = dispatch.New(dispatch.Options{
-		Journal: kept, Targets: l.clusters.targets(), Policies: all, Guards: guards, Action: action.New,
+		Finished: func(run *remediate.Run) { notifier.Ended(*run) },
+		Journal:  kept, Targets: l.clusters.targets(), Policies: all, Guards: guards, Action: action.New,
 		Default: defaults, Concurrent: v.Remediation.MaxConcurrentClusters, Log: h.Logger, Now: time.Now,
 	})
 	if err := l.dispatcher.Check(h.Request); err != nil {
@@ -245,6 +250,7 @@ func newLocal(ctx context.Context, v *config.Validated, kept *journal.Journal, h
 
 func (l *local) close() {
 	l.stop()
+	l.told.Wait()
 	l.clusters.close()
 	_ = l.journal.Close()
 }

@@ -127,10 +127,7 @@ func (a *app) start(v *config.Validated) (err error) {
 		return badUsageError{err}
 	}
 	a.auth.Basic = len(served.Users) > 0
-	a.notifier = notify.New(notify.Options{
-		Alertmanager: r.Notify.Alertmanager, Grafana: r.Notify.Grafana.URL, GrafanaTokenFile: r.Notify.Grafana.TokenFile,
-		Log: a.log, Now: time.Now,
-	})
+	a.notifier = newNotifier(r, a.log)
 	a.clusters = &clusters{log: a.log, journal: a.journal, idle: a.options.Mode == remediate.ModePlan}
 	a.config.Store(v)
 	a.metrics = web.NewMetrics(a.State)
@@ -149,6 +146,13 @@ func (a *app) start(v *config.Validated) (err error) {
 	}
 	a.tell(v)
 	return nil
+}
+
+func newNotifier(r *config.Remediation, log *slog.Logger) *notify.Notifier {
+	return notify.New(notify.Options{
+		Alertmanager: r.Notify.Alertmanager, Grafana: r.Notify.Grafana.URL, GrafanaTokenFile: r.Notify.Grafana.TokenFile,
+		Log: log, Now: time.Now,
+	})
 }
 
 // tell logs what a person should know at the start.
