@@ -136,6 +136,45 @@ func TestKilledInACompaction(t *testing.T) {
 	}
 }
 
+// TestKilledInADisarm: the alarm is off and nobody heard so. The next process finds
+// nothing left to do, and what it was told once counts as one run.
+func TestKilledInADisarm(t *testing.T) {
+	t.Parallel()
+	l := startLab(t, lab.Options{Members: 1, TLS: lab.Plain, QuotaBytes: 16 << 20})
+	must(t, l.FillToNoSpace(patient(t)))
+	client, err := l.Client()
+	must(t, err)
+	gone, err := client.Delete(patient(t), "/lab/fill/", clientv3.WithPrefix())
+	must(t, err)
+	_, err = client.Compact(patient(t), gone.Header.Revision, clientv3.WithCompactPhysical())
+	must(t, err)
+	_, err = client.Defragment(patient(t), l.Endpoints()[0])
+	must(t, err)
+	h := startHoldup(t, l.Member(0), aDisarm)
+	config := h.in(t, writeConfig(t, l, `  policies:
+    - {name: alarm, matchers: ['alertname="EtcdAlarmNoSpace"'], clusters: [lab], action: disarm, `+small+eager+`}
+`))
+	s := serve(t, config, "--mode=enforce", open)
+	s.watched("disarm")
+	s.Fire("alertname", "EtcdAlarmNoSpace")
+	h.await(t)
+	s.Kill()
+
+	s = serve(t, config, "--mode=enforce", open)
+	if cut := s.first(); len(cut.Steps) != 1 || cut.Steps[0].Action != "disarm" || cut.Steps[0].Error != "interrupted" {
+		t.Errorf("it was killed too late: %+v", cut)
+	}
+	s.watched("disarm")
+	s.again(20*time.Second, "nothing is left to do", ended("nothing_to_do"))
+	if len(h.begun) > 0 {
+		t.Error("the alarm was taken off twice")
+	}
+	if left := s.metric(`etcdops_remediation_budget_remaining{cluster="lab",policy="alarm"}`); left != 49 {
+		t.Errorf("%v of 50 runs are left", left)
+	}
+	put(t, l, "after", "v")
+}
+
 // TestKilledWhileItWaits: recover_space has deleted, and is killed while the last
 // delete is too young to be compacted. The next process waits for the rest of the time
 // and finishes.

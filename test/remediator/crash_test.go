@@ -207,7 +207,7 @@ func TestEndsInADefragmentation(t *testing.T) {
 	t.Parallel()
 	l := plainLab(t, 1)
 	fragment(t, l, 8)
-	h := startHoldup(t, l.Member(0))
+	h := startHoldup(t, l.Member(0), aDefragment)
 	config := h.in(t, writeConfig(t, l, strings.Replace(reclaim, "action: defrag, stable_for: 1s, accept_unknown_disk: true, cooldown: 1h, max_runs_per_day: 50", "action: defrag, "+small+eager, 1)))
 	s := serve(t, config, "--mode=enforce", open)
 	s.watched("defrag")

@@ -31,6 +31,7 @@ type lies struct {
 	Alarms     func(*pb.AlarmResponse)
 	HoldStatus bool // Status gets no answer, and the rest does
 	NoDefrag   bool // Defragment is answered, and nothing is done
+	NoMove     bool // likewise MoveLeader
 }
 
 // fake stands before a member, with the member's own certificate, and passes all gRPC
@@ -91,7 +92,7 @@ func (f *fake) pass(near grpc.ServerStream, to *grpc.ClientConn) error {
 	case l.HoldStatus && method == maintenance+"Status":
 		<-near.Context().Done()
 		return near.Context().Err()
-	case l.NoDefrag && method == maintenance+"Defragment":
+	case l.NoDefrag && method == maintenance+"Defragment", l.NoMove && method == maintenance+"MoveLeader":
 		var asked []byte
 		if err := near.RecvMsg(&asked); err != nil {
 			return err

@@ -13,26 +13,37 @@ import (
 	"testing"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/etcdops/etcdops/test/lab"
 )
 
 // holdup stands before a member of a plain lab and passes all on, but holds the answer
-// to a Defragment: a member that takes long over it, for as long as a test needs.
+// to some requests: a member that takes long over them, for as long as a test needs.
 type holdup struct {
 	URL    string
 	member *lab.Member
-	begun  chan struct{} // one for each Defragment that the member has carried out
+	holds  func(method string, asked []byte) bool
+	begun  chan struct{} // one for each of those that the member has carried out
 	free   chan struct{} // one lets one answer go
 }
 
-func startHoldup(t testing.TB, m *lab.Member) *holdup {
+func aDefragment(method string, _ []byte) bool { return strings.HasSuffix(method, "/Defragment") }
+
+// aDisarm is a request that takes an alarm off; the same method lists them.
+func aDisarm(method string, asked []byte) bool {
+	var request pb.AlarmRequest
+	return strings.HasSuffix(method, "/Alarm") && proto.Unmarshal(asked, &request) == nil && request.Action == pb.AlarmRequest_DEACTIVATE
+}
+
+func startHoldup(t testing.TB, m *lab.Member, holds func(method string, asked []byte) bool) *holdup {
 	t.Helper()
 	to, err := grpc.NewClient("passthrough:"+strings.TrimPrefix(m.ClientURL(), "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	must(t, err)
-	h := &holdup{member: m, begun: make(chan struct{}, 9), free: make(chan struct{}, 9)}
+	h := &holdup{member: m, holds: holds, begun: make(chan struct{}, 9), free: make(chan struct{}, 9)}
 	server := grpc.NewServer(grpc.ForceServerCodec(frames{}),
 		grpc.UnknownServiceHandler(func(_ any, near grpc.ServerStream) error { return h.pass(near, to) }))
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -55,13 +66,13 @@ func (h *holdup) in(t testing.TB, config string) string {
 	return config
 }
 
-// await waits for the member to have carried a Defragment out.
+// await waits for the member to have carried one out.
 func (h *holdup) await(t testing.TB) {
 	t.Helper()
 	select {
 	case <-h.begun:
 	case <-time.After(30 * time.Second):
-		t.Fatal("no defragmentation is begun")
+		t.Fatal("nothing is begun that would be held up")
 	}
 }
 
@@ -71,6 +82,10 @@ func (h *holdup) pass(near grpc.ServerStream, to *grpc.ClientConn) error {
 	defer cancel()
 	far, err := to.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method, grpc.ForceCodec(frames{}))
 	if err != nil {
+		return err
+	}
+	var first []byte
+	if err := errors.Join(near.RecvMsg(&first), far.SendMsg(&first)); err != nil {
 		return err
 	}
 	go func() {
@@ -89,7 +104,7 @@ func (h *holdup) pass(near grpc.ServerStream, to *grpc.ClientConn) error {
 		} else if err != nil {
 			return err
 		}
-		if strings.HasSuffix(method, "/Defragment") {
+		if h.holds(method, first) {
 			h.begun <- struct{}{}
 			select {
 			case <-h.free:
