@@ -168,6 +168,6 @@ func (*takeSnapshot) Verify(_ context.Context, c *remediate.Cluster, s *remediat
 	if info.Mode().Perm()&^fileMode != 0 { // a file system without modes
 		c.Log.Warn("others may read the snapshot, and it holds every secret of the cluster", "file", s.File, "mode", info.Mode().String())
 	}
-	c.Log.Info("snapshot is sound", "cluster", c.Name, "file", s.File, "size", s.AfterBytes, "revision", s.Revision, "keys", s.Keys)
+	c.Log.Info("snapshot is sound", "file", s.File, "size", s.AfterBytes, "revision", s.Revision, "keys", s.Keys)
 	return nil
 }
