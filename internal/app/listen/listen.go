@@ -18,8 +18,12 @@ func Check(flags *web.FlagConfig) error {
 		if strings.HasPrefix(address, "vsock://") {
 			continue
 		}
-		if _, _, err := net.SplitHostPort(address); err != nil {
+		_, port, err := net.SplitHostPort(address)
+		if err != nil {
 			return fmt.Errorf("--web.listen-address: %w: write host:port, or :port for every address", err)
+		}
+		if _, err := net.LookupPort("tcp", port); err != nil { //nolint:noctx // it asks nobody: it reads /etc/services
+			return fmt.Errorf("--web.listen-address: %q names no port: write a number from 0 to 65535", address)
 		}
 	}
 	if err := web.Validate(*flags.WebConfigFile); err != nil {
