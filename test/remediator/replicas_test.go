@@ -149,6 +149,40 @@ func TestPlanModeTakesNoPart(t *testing.T) {
 	refuses(t, l, config, want{by: "election", saying: "takes no part in the election"}, "defrag")
 }
 
+// TestReplicaThatSleeps: the one that acts stands still between two members for longer
+// than its lease. The other does the rest, and the first does not go on when it wakes.
+func TestReplicaThatSleeps(t *testing.T) {
+	t.Parallel()
+	l := plainLab(t, 3)
+	fragment(t, l, 16)
+	a := serve(t, writeConfig(t, l, elected), "--mode=enforce", open)
+	a.watched("defrag")
+	b := serve(t, writeConfig(t, l, elected), "--mode=enforce", open)
+	b.watched("defrag")
+	a.Fire("alertname", "EtcdFragmented")
+	cut := a.until(30*time.Second, "a member is done", func(r Run) bool { return r.Outcome == "" && len(done(r, "defrag")) > 0 })
+	must(t, a.cmd.Process.Signal(syscall.SIGSTOP))
+	t.Cleanup(func() { _ = a.cmd.Process.Signal(syscall.SIGCONT) })
+	await(t, lease+handing, "the other holds", func() error {
+		if !b.acts() {
+			return errors.New("it does not")
+		}
+		return nil
+	})
+	b.Fire("alertname", "EtcdFragmented")
+	b.until(30*time.Second, "the other is at it", func(r Run) bool { return len(done(r, "defrag")) > 0 })
+	must(t, a.cmd.Process.Signal(syscall.SIGCONT))
+	slept := a.until(20*time.Second, "the first one does not go on", refused("election"))
+	rest := b.until(40*time.Second, "the other does the rest", ended("succeeded"))
+	if runs := a.Runs(); len(runs) > 0 { // it may have been tried again since
+		slept = runs[len(runs)-1]
+	}
+	if slept.ID != cut.ID || len(done(slept, "defrag")) != len(done(cut, "defrag")) || len(done(slept, "defrag"))+len(done(rest, "defrag")) != 3 {
+		t.Errorf("the first one did %+v\nthe other %+v", slept.Steps, rest.Steps)
+	}
+	apart(t, slept, rest)
+}
+
 // TestOneJournalOneProcess: without an election the lock of the journal keeps a second
 // process out, and what is asked for by hand is handed over to the one that holds it.
 func TestOneJournalOneProcess(t *testing.T) {
