@@ -29,7 +29,7 @@ type grafana struct {
 func startGrafana(t testing.TB) *grafana {
 	t.Helper()
 	g := &grafana{}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		var a struct {
 			Text string
 			Tags []string

@@ -3,7 +3,6 @@
 package remediator
 
 import (
-	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -75,7 +74,7 @@ func TestOneClusterAtATime(t *testing.T) {
 	h.free <- struct{}{}
 	s.until(30*time.Second, "the other one's turn comes", func(r Run) bool { return r.Cluster == "other" && r.Outcome == "succeeded" })
 	if runs := s.Runs(); len(runs) != 2 || runs[1].Outcome != "succeeded" || runs[0].Steps[0].StartedAt < runs[1].Steps[0].FinishedAt {
-		t.Error(fmt.Sprintf("%+v", runs))
+		t.Errorf("%+v", runs)
 	}
 }
 
