@@ -51,7 +51,7 @@ func TestRunbooks(t *testing.T) {
 // TestQueries: what the page asks Loki is LogQL.
 func TestQueries(t *testing.T) {
 	for _, block := range blocks(t, "logql") {
-		for _, query := range strings.Split(strings.TrimSpace(block), "\n\n") {
+		for query := range strings.SplitSeq(strings.TrimSpace(block), "\n\n") {
 			if _, err := syntax.ParseExpr(query); err != nil {
 				t.Errorf("%s: %v", query, err)
 			}

@@ -17,12 +17,11 @@ import (
 	"time"
 
 	"github.com/grafana/dskit/user"
+	"github.com/grafana/loki/pkg/push"
 	"github.com/grafana/loki/v3/pkg/logproto"
 	"github.com/grafana/loki/v3/pkg/logql"
 	"github.com/prometheus/prometheus/promql"
 	"go.yaml.in/yaml/v3"
-
-	"github.com/grafana/loki/pkg/push"
 )
 
 var root = filepath.Join("..", "..")
