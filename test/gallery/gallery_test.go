@@ -23,7 +23,9 @@ const (
 	every = 500 * time.Millisecond
 	// linger is how long a fault goes on after its alerts fire: what else would page?
 	linger   = 20 * time.Minute / scale
-	patience = 2 * time.Minute
+	// patience is how long an alert may take, a count of keys by an exporter that paces
+	// itself included.
+	patience = 5 * time.Minute
 	// calm is how long the longest memory lasts: EtcdErrorBudgetBurn looks at six hours.
 	calm = 5 * time.Minute
 )
