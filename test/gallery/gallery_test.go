@@ -22,7 +22,7 @@ const (
 	scale = 120
 	every = 500 * time.Millisecond
 	// linger is how long a fault goes on after its alerts fire: what else would page?
-	linger   = 20 * time.Minute / scale
+	linger = 20 * time.Minute / scale
 	// patience is how long an alert may take, a count of keys by an exporter that paces
 	// itself included.
 	patience = 5 * time.Minute
