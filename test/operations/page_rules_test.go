@@ -112,14 +112,19 @@ func TestPagesInTheIndex(t *testing.T) {
 	head := regexp.MustCompile(`^# .+\n\n- \*\*When:\*\* .+\n- \*\*Risks:\*\* .+\n- \*\*Undo:\*\* .+\n\n`)
 	for _, file := range files {
 		name := filepath.Base(file)
+		text, err := os.ReadFile(file)
+		must(t, err)
+		for _, link := range regexp.MustCompile(`\]\(([^)#:]+)[)#]`).FindAllSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(handbook, string(link[1]))); err != nil {
+				t.Errorf("%s leads nowhere: %v", name, err)
+			}
+		}
 		if name == "README.md" {
 			continue
 		}
 		if !strings.Contains(string(index), "("+name+")") {
 			t.Errorf("the index does not name %s", name)
 		}
-		text, err := os.ReadFile(file)
-		must(t, err)
 		if !head.Match(text) {
 			t.Errorf("%s does not begin with its title and the points When, Risks and Undo", name)
 		}
