@@ -30,7 +30,7 @@ function(groups, gallery)
   std.join('\n', [
     '# Alerts',
     '',
-    'Generated from mixin/ by make generate: do not edit. Every threshold is a knob in [mixin/config.libsonnet](../mixin/config.libsonnet); each name leads to its runbook.',
+    'Generated from mixin/ by make generate: do not edit. Every threshold is a knob in [mixin/config.libsonnet](../mixin/config.libsonnet); each name leads to its runbook. Rules on what members log, for Loki, are apart: [operations/logs.md](operations/logs.md).',
     '',
     '## Faults and the alerts that tell of them',
     '',
