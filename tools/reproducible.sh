@@ -21,4 +21,4 @@ make -s -C "$work/first" packages ARCHES="$arches" >/dev/null
 )
 diff -r "$work/first/dist" "$work/another/place/second/dist"
 cat "$work/first/dist/SHA256SUMS"
-echo "$(wc -l <"$work/first/dist/SHA256SUMS") files of commit $(git rev-parse --short HEAD), twice the same bytes."
+echo "$(wc -l <"$work/first/dist/SHA256SUMS") files of commit $(git -C "$work/first" rev-parse --short HEAD), twice the same bytes."
