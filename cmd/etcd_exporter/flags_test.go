@@ -43,7 +43,7 @@ func TestDefaults(t *testing.T) {
 	if o.Flags.EndpointsSet || o.Flags.BackupIntervalSet {
 		t.Error("a default counts as given by the user")
 	}
-	if want := "status health clock members alarms compaction tls keyspace backup"; strings.Join(o.Collectors, " ") != want {
+	if want := "status health clock members alarms compaction tls flags keyspace mirror backup"; strings.Join(o.Collectors, " ") != want {
 		t.Errorf("collectors %v, want %s", o.Collectors, want)
 	}
 }
