@@ -105,7 +105,7 @@ func (r *rig) outside(t *testing.T) string {
 }
 
 // TestPrune: old events go, and nothing else does: neither what is young, nor what is
-// written meanwhile, nor what is no event, nor anything outside.
+// written meanwhile, nor anything outside.
 func TestPrune(t *testing.T) {
 	t.Parallel()
 	r := start(t, lab.Options{Members: 3})
@@ -116,8 +116,6 @@ func TestPrune(t *testing.T) {
 		r.put(t, key, eventAt(t, "a", "b", "Outside"))
 	}
 	old, _ := r.flood(t, 4000, "BackOff")
-	foreign := events + "team-03/web-x"
-	r.put(t, foreign, "somebody else's")
 	r.saw(time.Now().Add(-time.Hour), r.head(t))
 	young := events + "team-03/young"
 	r.put(t, young, eventAt(t, "team-03", "young", "Started"))
@@ -125,22 +123,22 @@ func TestPrune(t *testing.T) {
 
 	plan := r.plan(t, prunePolicy(), remediate.ActionPruneEvents)
 	wantOutcome(t, plan, remediate.Planned, "")
-	if n := len(r.keysBelow(t, events)); n != len(old)+2 {
+	if n := len(r.keysBelow(t, events)); n != len(old)+1 {
 		t.Fatalf("the plan left %d keys", n)
 	}
 
-	kept := map[string]string{foreign: "somebody else's", young: r.keysBelow(t, young)[young]}
+	kept := map[string]string{young: r.keysBelow(t, young)[young]}
+	again := eventAt(t, "team-00", "again", "WrittenAgain")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	written := make(chan map[string]string)
 	go func() {
 		all := map[string]string{}
 		for _, i := range rand.Perm(len(old))[:200] {
-			value := "written again: " + old[i]
-			if _, err := r.client.Put(ctx, old[i], value); err != nil {
+			if _, err := r.client.Put(ctx, old[i], again); err != nil {
 				break
 			}
-			all[old[i]] = value
+			all[old[i]] = again
 			time.Sleep(5 * time.Millisecond)
 		}
 		written <- all
@@ -166,6 +164,22 @@ func TestPrune(t *testing.T) {
 	}
 	if s := run.Steps[0].Sample; s == nil || s.Reasons["BackOff"] == 0 || s.Sources["kubelet"] == 0 || len(s.Namespaces) != 7 {
 		t.Errorf("sample %+v", s)
+	}
+}
+
+// TestPruneKeepsWhatIsNoEvent: a value of somebody else stays where it lies, among events
+// whose sample shows that this is the place for them.
+func TestPruneKeepsWhatIsNoEvent(t *testing.T) {
+	t.Parallel()
+	r := start(t, lab.Options{Members: 1})
+	old, _ := r.flood(t, 21, "BackOff")
+	foreign := events + "team-00/web-x" // the fourth of 22: not first, in the middle or last
+	r.put(t, foreign, "somebody else's")
+	r.saw(time.Now().Add(-time.Hour), r.head(t))
+	run := r.run(t, prunePolicy(), remediate.ActionPruneEvents)
+	wantOutcome(t, run, remediate.Succeeded, "")
+	if left := r.keysBelow(t, events); len(left) != 1 || left[foreign] != "somebody else's" || run.Pruned() != int64(len(old)) {
+		t.Errorf("left are %q, and the run says that %d went", left, run.Pruned())
 	}
 }
 

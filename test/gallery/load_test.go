@@ -40,7 +40,7 @@ func work(t *testing.T, s *stack.Stack, l load) {
 				return
 			case <-tick.C:
 			}
-			key := fmt.Sprintf("/work/%04d", i%l.keys)
+			key := fmt.Sprintf("/load/%04d", i%l.keys)
 			asking, cancel := context.WithTimeout(ctx, requestTime)
 			if _, err := client.Put(asking, key, time.Now().String()); err == nil {
 				_, _ = client.Get(asking, key)
