@@ -166,6 +166,7 @@ function(config, d)
       h=8,
       legend=['min', 'lastNotNull'],
       decimals=0,
+      softMax=2,
     ),
     d.graph(
       'Quota used',
@@ -198,5 +199,6 @@ function(config, d)
       'percentunit',
       d.rising(1 - config.errorBudgetTarget, null, c.none),
       min=0,
+      softMax=0.01,
     ),
   ])

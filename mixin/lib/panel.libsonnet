@@ -92,7 +92,7 @@ function(config) {
   },
 
   // Lines over time. thresholds are drawn as dashed lines, those of the alerts.
-  graph(title, description, queries, unit='short', thresholds=null, min=null, max=null, w=8, h=8, none='no data', legend=['lastNotNull', 'max'], stack=false, decimals=null, overrides=[]):: base('timeseries', title, description, w, h) {
+  graph(title, description, queries, unit='short', thresholds=null, min=null, max=null, w=8, h=8, none='no data', legend=['lastNotNull', 'max'], stack=false, decimals=null, softMax=null, overrides=[]):: base('timeseries', title, description, w, h) {
     targets: lettered(queries),
     fieldConfig: {
       defaults: {
@@ -109,6 +109,8 @@ function(config) {
           fillOpacity: if stack then 25 else 0,
           showPoints: 'never',
           spanNulls: false,
+          // A flat line at 0 has no scale of its own.
+          [if softMax != null then 'axisSoftMax']: softMax,
           stacking: { mode: if stack then 'normal' else 'none', group: 'A' },
           thresholdsStyle: { mode: if thresholds == null then 'off' else 'dashed' },
         },

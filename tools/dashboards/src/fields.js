@@ -16,7 +16,7 @@ const item = (path, isCustom = false) => ({
 
 const registry = new FieldConfigOptionsRegistry(() => [
   ...['unit', 'decimals', 'min', 'max', 'thresholds', 'mappings', 'color', 'noValue', 'links', 'displayName'].map((p) => item(p)),
-  ...['width', 'align', 'cellOptions', 'drawStyle', 'lineWidth', 'fillOpacity', 'showPoints', 'spanNulls', 'stacking', 'thresholdsStyle'].map((p) => item(p, true)),
+  ...['width', 'align', 'cellOptions', 'drawStyle', 'lineWidth', 'fillOpacity', 'showPoints', 'spanNulls', 'stacking', 'thresholdsStyle', 'axisSoftMax'].map((p) => item(p, true)),
 ]);
 
 standardTransformersRegistry.setInit(() =>
