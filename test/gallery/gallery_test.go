@@ -62,8 +62,7 @@ func TestGallery(t *testing.T) {
 		t.Run(part.name, func(t *testing.T) {
 			s := start(t, stack.Options{
 				Lab: part.lab, Scale: scale, Every: every, Mode: "plan",
-				// The exporter paces its counts by their cost, up to 15 minutes, whatever the scale.
-				Knobs: map[string]string{"floodKeys": "5000", "floodKeysYoung": "5000", "scanAge": "'40h'"},
+				Knobs: map[string]string{"floodKeys": "5000", "floodKeysYoung": "5000"},
 			})
 			work(t, s, load{every: 100 * time.Millisecond, keys: 50})
 			for i := range part.faults {

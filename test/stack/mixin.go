@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // NoToolError says that make tools was not run.
@@ -71,10 +72,15 @@ func Render(ctx context.Context, root, dir string, scale float64, knobs map[stri
 	return nil
 }
 
-// render renders the stack's own alerts. What the heartbeat's repeat is, the alerts
-// must know before it is divided.
+// scanAge is that of mixin/config.libsonnet. The exporter paces its counts by their cost,
+// whatever the scale.
+const scanAge = 30 * time.Minute
+
+// render renders the stack's own alerts. What the heartbeat's repeat is and how old a
+// count may be, the alerts must know before it is divided.
 func (s *Stack) render(ctx context.Context) error {
-	knobs := map[string]string{"triggerRepeat": fmt.Sprintf("'%.0fms'", s.options.Repeat.Seconds()*1000*s.options.Scale)}
+	multiplied := func(d time.Duration) string { return fmt.Sprintf("'%.0fms'", d.Seconds()*1000*s.options.Scale) }
+	knobs := map[string]string{"triggerRepeat": multiplied(s.options.Repeat), "scanAge": multiplied(scanAge)}
 	maps.Copy(knobs, s.options.Knobs)
 	return Render(ctx, s.options.Root, s.dir, s.options.Scale, knobs)
 }

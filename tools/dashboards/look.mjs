@@ -10,6 +10,11 @@ if (!directory) {
   console.error('usage: node look.mjs PROMETHEUS_URL DIRECTORY [SECONDS]');
   process.exit(2);
 }
+const ready = await fetch(new URL('/-/ready', prometheus)).catch((error) => ({ ok: false, statusText: error.cause?.message ?? error.message }));
+if (!ready.ok) {
+  console.error(`${prometheus} is no Prometheus that is ready: ${ready.statusText}`);
+  process.exit(1);
+}
 const here = import.meta.dirname;
 const server = await preview({
   root: here,

@@ -82,6 +82,10 @@ func run(ctx context.Context, f *flags, in io.Reader, out io.Writer) (err error)
 	if err := s.Lab.Load(ctx, lab.LoadOptions{Keys: keys}); err != nil {
 		return interrupted(ctx, err)
 	}
+	// The one of before holds no keys, and is called too small.
+	if err := s.TakeBackup(ctx); err != nil {
+		return interrupted(ctx, err)
+	}
 	introduce(say, f, s)
 	n := &narrator{stack: s, say: say, began: time.Now(), alerts: map[string]string{}, runs: map[string]*told{}}
 	return interrupted(ctx, n.watch(ctx, f, lines(ctx, in)))
